@@ -1,0 +1,69 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// The operations that an instruction set provides. Each has one definition, down to the order of every sum,
+// so all ISAs give the same bits; src/cpu/scalar is the readable form of it.
+#pragma once
+
+#include <cstdint>
+
+#include "thriftattn/formats.h"
+
+namespace thriftattn {
+
+// c[r][lane] (+)= sum over i of a[r][i] * panel[i][lane], one fused multiply-add after the other in order of i.
+// The result of a row does not depend on the other rows.
+struct GemmArgs {
+  const float* const* a = nullptr;  // [rows] pointers to [contraction]
+  int rows = 0;
+  const float* panel = nullptr;     // [contraction, lanes]
+  int contraction = 0;
+  int lanes = 0;                    // a multiple of 16
+  float* const* c = nullptr;        // [rows] pointers to [lanes]
+  bool accumulate = false;          // start from c instead of 0
+};
+
+struct KernelTable {
+  const char* name;
+
+  // out[i][lane] = fma(code * factor[i], scale, bias[i]); out: [contraction, lanes].
+  void (*unpack_nvfp4)(const Nvfp4Panel& panel, const float* factor, const float* bias, float* out);
+  // Half rows to fp32: out [rows, dim].
+  void (*unpack_half)(const half_t* in, std::int64_t stride, int rows, int dim, float* out);
+  // The same, transposed: out [dim, 64] from 64 rows.
+  void (*unpack_half_transposed)(const half_t* in, std::int64_t stride, int dim, float* out);
+  void (*gemm)(const GemmArgs& args);
+
+  // For each of `rows` rows of 64 scores: maximum[r] = max, sum[r] = sum of exp(score - max); -inf and 0 where
+  // all are -inf. A NaN score makes both NaN. The sum is taken over 16 interleaved partial sums (score i goes to
+  // partial i % 16, in order), which are then halved 16 -> 8 -> 4 -> 2 -> 1 (partial j += partial j + half).
+  void (*block_softmax)(const float* const* scores, int rows, float* maximum, float* sum);
+  // p[i] = exp(scores[i] - maximum) for 64 scores; returns their sum, in the order above.
+  float (*block_weights)(const float* scores, float maximum, float* p);
+};
+
+// exp(x) for x <= 0 of every ISA: with z = max(x, -87) * log2(e) and n = round-to-nearest-even(z), r = fma(n, -ln2_hi,
+// x) and fma(n, -ln2_lo, .), a polynomial of degree 6 in r by Horner's rule with fma, times 2^n; 0 where x < -87;
+// NaN stays NaN. The constants are the same in every ISA.
+namespace exp_constants {
+inline constexpr float kLowest = -87.0f;
+inline constexpr float kLog2E = 1.44269504088896341f;
+inline constexpr float kLn2Hi = 0.693359375f;
+inline constexpr float kLn2Lo = -2.12194440e-4f;
+// exp(r) on [-ln2/2, ln2/2]: Taylor with the tail minimax-adjusted; relative error below 2^-23.
+inline constexpr float kC6 = 1.3888889e-3f;
+inline constexpr float kC5 = 8.3333338e-3f;
+inline constexpr float kC4 = 4.1666668e-2f;
+inline constexpr float kC3 = 1.6666667e-1f;
+inline constexpr float kC2 = 5.0e-1f;
+}  // namespace exp_constants
+
+// The table of the active ISA (see device.h), or nullptr where THRIFTATTN_ISA names one that cannot run.
+const KernelTable* active_kernels();
+
+namespace cpu {
+const KernelTable* scalar_kernels();
+const KernelTable* avx2_kernels();    // nullptr where the build has no AVX2
+const KernelTable* avx512_kernels();  // nullptr where the build has no AVX-512
+}  // namespace cpu
+
+}  // namespace thriftattn
