@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/unpack.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "numeric/e8m0.h"
+#include "numeric/half.h"
+
+namespace thriftattn::engine {
+namespace {
+
+const void* row_of(const RowsView& rows, int token) {
+  return static_cast<const char*>(rows.data) + token * rows.stride_bytes;
+}
+
+}  // namespace
+
+void unpack_k_low(const KernelTable& kernels, const LowTile& tile, float* out) {
+  float factor[kMaxHeadDim];
+  float mean[kMaxHeadDim];
+  std::fill_n(factor, tile.k.contraction, std::ldexp(1.0f, tile.k_exponent));
+  for (int d = 0; d < tile.k.contraction; ++d) mean[d] = numeric::half_to_float(tile.k_mean[d]);
+  kernels.unpack_nvfp4(tile.k, factor, mean, out);
+}
+
+void unpack_v_low(const KernelTable& kernels, const LowTile& tile, float* out) {
+  float factor[kBlockTokens];
+  float zero[kBlockTokens] = {};
+  for (int t = 0; t < kBlockTokens; ++t) factor[t] = numeric::e8m0_to_float(tile.v_exponents[t]);
+  kernels.unpack_nvfp4(tile.v, factor, zero, out);
+}
+
+void unpack_k_high(const KernelTable& kernels, const RowsView& rows, int head_dim,
+                   Buffer<float>& scratch, float* out) {
+  if (!rows.decode) {
+    kernels.unpack_half_transposed(static_cast<const half_t*>(rows.data),
+                                   rows.stride_bytes / static_cast<std::int64_t>(sizeof(half_t)),
+                                   head_dim, out);
+    return;
+  }
+  float* row = scratch.reserve(kMaxHeadDim);
+  for (int t = 0; t < kBlockTokens; ++t) {
+    rows.decode(row_of(rows, t), row, head_dim);
+    for (int d = 0; d < head_dim; ++d) out[d * kBlockTokens + t] = row[d];
+  }
+}
+
+void unpack_v_high(const KernelTable& kernels, const RowsView& rows, int head_dim,
+                   std::uint64_t needed, float* out) {
+  if (!rows.decode) {
+    kernels.unpack_half(static_cast<const half_t*>(rows.data),
+                        rows.stride_bytes / static_cast<std::int64_t>(sizeof(half_t)), kBlockTokens,
+                        head_dim, out);
+  } else {
+    for (int t = 0; t < kBlockTokens; ++t)
+      rows.decode(row_of(rows, t), out + t * head_dim, head_dim);
+  }
+  for (int t = 0; t < kBlockTokens; ++t) {
+    if (!(needed >> t & 1)) std::fill_n(out + t * head_dim, head_dim, 0.0f);
+  }
+}
+
+}  // namespace thriftattn::engine
