@@ -90,7 +90,7 @@ TEST(Tail, SpoiledRowsDoNotCount) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   const FakeUnit one({{.99f, kNan}, {.01f, kNan}});
   EXPECT_EQ(choose_tail(.05, one.view()), (std::vector<std::int32_t>{1}));
-  const FakeUnit all({{kNan}, {kNan}});
+  const FakeUnit all(std::vector<std::vector<float>>(2, {kNan}));
   EXPECT_TRUE(choose_tail(.05, all.view()).empty());
 }
 

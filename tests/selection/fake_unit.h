@@ -15,7 +15,9 @@ struct FakeUnit {
   // masses_by_block[b][r]
   explicit FakeUnit(const std::vector<std::vector<float>>& masses_by_block)
       : candidate(masses_by_block.size(), 1) {
-    for (const auto& rows : masses_by_block) masses.insert(masses.end(), rows.begin(), rows.end());
+    for (const auto& block : masses_by_block) {
+      masses.insert(masses.end(), block.begin(), block.end());
+    }
     rows = masses_by_block.empty() ? 0 : static_cast<int>(masses_by_block[0].size());
   }
 

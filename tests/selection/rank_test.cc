@@ -56,7 +56,7 @@ TEST(Rank, BlockMeanIsTheSumOfDotProducts) {
 }
 
 TEST(Rank, QuestIsAnUpperBoundOfEveryKey) {
-  FakeUnit unit({{0}});
+  FakeUnit unit(std::vector<std::vector<float>>(1, {0.0f}));
   const float q[] = {2, -3};
   const float low[] = {-1, -4};
   const float high[] = {5, 6};
