@@ -56,12 +56,6 @@ Counts promoted_counts(const Budget& budget, std::int64_t candidates) {
   return {};
 }
 
-bool promotes_everything(const Budget& budget, std::int64_t candidates) {
-  if (budget.kind == Budget::Kind::kMass) return false;
-  const Counts counts = promoted_counts(budget, candidates);
-  return counts.k == candidates && counts.v == candidates;
-}
-
 PromotedSet choose(const Budget& budget, const UnitView& unit, const std::vector<double>& rank) {
   std::vector<std::int32_t> order;
   for (std::int64_t b = 0; b < unit.blocks; ++b) {

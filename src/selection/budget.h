@@ -26,9 +26,6 @@ struct Counts {
 // Of kFraction, kCount and kAll; kMass depends on the masses.
 Counts promoted_counts(const Budget& budget, std::int64_t candidates);
 
-// Whether the budget promotes every candidate whatever the ranks are.
-bool promotes_everything(const Budget& budget, std::int64_t candidates);
-
 // Chooses by rank, ties to the lower index. unit.masses is read for kMass only.
 PromotedSet choose(const Budget& budget, const UnitView& unit, const std::vector<double>& rank);
 

@@ -51,13 +51,6 @@ TEST(Budget, CountIsBlocks) {
   EXPECT_EQ(promoted_counts({Budget::Kind::kCount, 5, 1.6, .4}, 100).v, 2);
 }
 
-TEST(Budget, EverythingIsKnownBeforeScoring) {
-  EXPECT_TRUE(selection::promotes_everything({Budget::Kind::kAll, 0, 0, 0}, 9));
-  EXPECT_TRUE(selection::promotes_everything(fraction(1, 1, 1), 9));
-  EXPECT_FALSE(selection::promotes_everything(fraction(1), 9));
-  EXPECT_FALSE(selection::promotes_everything({Budget::Kind::kMass, 1, 1, 1}, 9));
-}
-
 TEST(Budget, TakesTheHeaviestAndTheLowerIndexOfEquals) {
   FakeUnit unit({{.1f}, {.3f}, {.3f}, {.2f}, {.1f}});
   const auto set = choose(fraction(.4, 1, .5), unit.view(), masses_as_rank(unit));
