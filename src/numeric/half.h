@@ -12,6 +12,7 @@
 namespace thriftattn::numeric {
 
 inline constexpr float kMaxHalf = 65504.0f;
+inline constexpr float kHalfOverflow = 65520.0f;  // from here on values round to infinity
 
 // Exact. A NaN keeps its sign and payload and becomes quiet.
 inline float half_to_float(half_t half) {
@@ -26,7 +27,7 @@ inline float half_to_float(half_t half) {
   return std::bit_cast<float>(bits | sign);
 }
 
-// Rounds to nearest, ties to even; from 65520 on the result is infinite.
+// Rounds to nearest, ties to even; from kHalfOverflow on the result is infinite.
 inline half_t float_to_half(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;

@@ -1,0 +1,185 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// Appending: everything that can fail comes first, then the rows are stored and full blocks sealed.
+#include <cmath>
+#include <exception>
+#include <limits>
+#include <string>
+
+#include "kv/cache_state.h"
+#include "numeric/dtype.h"
+#include "numeric/half.h"
+
+namespace thriftattn::kv {
+namespace {
+
+std::int64_t blocks_of(std::int64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
+
+std::string shape_of(const ConstTensorView& view) {
+  std::string shape = "[";
+  shape += std::to_string(view.tokens) + ", " + std::to_string(view.heads) + ", ";
+  return shape + std::to_string(view.dim) + "]";
+}
+
+Status check_view(const CacheState& cache, const ConstTensorView& view, const char* name) {
+  if (!numeric::is_known(view.dtype)) {
+    return invalid_argument(std::string(name) + ": unknown dtype " +
+                            std::to_string(static_cast<int>(view.dtype)) +
+                            "; supported f32, f16, bf16");
+  }
+  if (view.tokens < 0 || view.heads != cache.config.kv_heads || view.dim != cache.config.head_dim) {
+    return invalid_argument(std::string(name) + ": shape " + shape_of(view) +
+                            ", the cache takes [tokens, " + std::to_string(cache.config.kv_heads) +
+                            ", " + std::to_string(cache.config.head_dim) + "]");
+  }
+  if (view.tokens > 0 && view.data == nullptr) {
+    return invalid_argument(std::string(name) + ": " + std::to_string(view.tokens) +
+                            " tokens at nullptr");
+  }
+  return {};
+}
+
+Status check_offsets(const AppendArgs& args) {
+  if (args.offsets.size() != args.sequences.size() + 1) {
+    return invalid_argument("offsets: " + std::to_string(args.offsets.size()) + " values for " +
+                            std::to_string(args.sequences.size()) +
+                            " sequences; one more than sequences is needed");
+  }
+  if (args.offsets.front() != 0 || args.offsets.back() != args.k.tokens) {
+    return invalid_argument("offsets: from " + std::to_string(args.offsets.front()) + " to " +
+                            std::to_string(args.offsets.back()) + ", must be from 0 to the " +
+                            std::to_string(args.k.tokens) + " tokens of k");
+  }
+  for (std::size_t i = 0; i + 1 < args.offsets.size(); ++i) {
+    if (args.offsets[i] <= args.offsets[i + 1]) continue;
+    return invalid_argument("offsets: fall from " + std::to_string(args.offsets[i]) + " to " +
+                            std::to_string(args.offsets[i + 1]) + " at sequence " +
+                            std::to_string(i));
+  }
+  return {};
+}
+
+// Finds the sequences, and makes room in their block tables for pages that are known to be free.
+Status check_sequences(CacheState& cache, const AppendArgs& args) {
+  ++cache.append_calls;
+  const std::int64_t free = cache.pool.free_pages();
+  std::int64_t needed = 0;
+  for (std::size_t i = 0; i < args.sequences.size(); ++i) {
+    Sequence* sequence = cache.find(args.sequences[i]);
+    if (sequence == nullptr) return unknown_sequence(args.sequences[i]);
+    if (sequence->last_append == cache.append_calls) {
+      return invalid_argument("sequence " + std::to_string(args.sequences[i]) +
+                              ": named twice in one append");
+    }
+    sequence->last_append = cache.append_calls;
+    needed += blocks_of(sequence->length + args.offsets[i + 1] - args.offsets[i]) -
+              static_cast<std::int64_t>(sequence->table.size());
+  }
+  if (needed > free) {
+    return {StatusCode::kOutOfMemory, "append needs " + std::to_string(needed) + " pages, " +
+                                          std::to_string(free) + " of " +
+                                          std::to_string(cache.config.pages) + " are free"};
+  }
+  try {
+    for (std::size_t i = 0; i < args.sequences.size(); ++i) {
+      Sequence& sequence = *cache.find(args.sequences[i]);
+      const std::int64_t tokens = sequence.length + args.offsets[i + 1] - args.offsets[i];
+      const auto blocks = static_cast<std::size_t>(blocks_of(tokens));
+      // Doubling keeps appends of one token from copying the table every time.
+      if (blocks > sequence.table.capacity()) sequence.table.reserve(2 * blocks);
+    }
+  } catch (const std::exception&) {
+    return {StatusCode::kOutOfMemory, "no host memory for the block tables"};
+  }
+  return {};
+}
+
+Status bad_value(const char* name, std::int64_t token, std::int64_t head, int dim, float value) {
+  return invalid_argument(std::string(name) + ": value " + std::to_string(value) + " at token " +
+                          std::to_string(token) + ", kv head " + std::to_string(head) + ", dim " +
+                          std::to_string(dim) + "; finite values within +-65504 can be stored");
+}
+
+Status check_values(const ConstTensorView& view, const char* name) {
+  float row[kMaxHeadDim];
+  for (std::int64_t token = 0; token < view.tokens; ++token) {
+    for (std::int64_t head = 0; head < view.heads; ++head) {
+      numeric::decode_row(view, token, head, row);
+      bool finite = true;
+      for (int d = 0; d < view.dim; ++d) finite &= std::fabs(row[d]) < numeric::kHalfOverflow;
+      if (finite) continue;
+      for (int d = 0; d < view.dim; ++d) {
+        if (!(std::fabs(row[d]) < numeric::kHalfOverflow)) {
+          return bad_value(name, token, head, d, row[d]);
+        }
+      }
+    }
+  }
+  return {};
+}
+
+void store_row(const ConstTensorView& view, std::int64_t token, std::int64_t head, half_t* out) {
+  float row[kMaxHeadDim];
+  numeric::decode_row(view, token, head, row);
+  for (int d = 0; d < view.dim; ++d) out[d] = numeric::float_to_half(row[d]);
+}
+
+Status seal_page(CacheState& cache, std::int32_t page, std::span<RowsView> k,
+                 std::span<RowsView> v) {
+  for (int head = 0; head < cache.config.kv_heads; ++head) {
+    k[head] = cache.k_rows(page, head);
+    v[head] = cache.v_rows(page, head);
+  }
+  return cache.store.seal(page, k, v);
+}
+
+// Stores tokens [begin, end) of the views at the end of `sequence`.
+Status store_tokens(CacheState& cache, Sequence& sequence, const AppendArgs& args,
+                    std::int64_t begin, std::int64_t end) {
+  const std::span<RowsView> views(cache.seal_views);
+  const auto k_views = views.first(cache.config.kv_heads);
+  const auto v_views = views.last(cache.config.kv_heads);
+  for (std::int64_t token = begin; token < end; ++token) {
+    const int slot = static_cast<int>(sequence.length % kBlockTokens);
+    if (slot == 0) sequence.table.push_back(cache.pool.acquire());
+    const std::int32_t page = sequence.table.back();
+    for (int head = 0; head < cache.config.kv_heads; ++head) {
+      store_row(args.k, token, head, cache.pool.k_row(page, head, slot));
+      store_row(args.v, token, head, cache.pool.v_row(page, head, slot));
+    }
+    ++sequence.length;
+    if (slot + 1 < kBlockTokens) continue;
+    if (Status status = seal_page(cache, page, k_views, v_views); !status.ok()) {
+      return {StatusCode::kInternal,
+              "sealing page " + std::to_string(page) + ": " + status.message()};
+    }
+  }
+  return {};
+}
+
+Status check_append(CacheState& cache, const AppendArgs& args) {
+  if (Status status = check_view(cache, args.k, "k"); !status.ok()) return status;
+  if (Status status = check_view(cache, args.v, "v"); !status.ok()) return status;
+  if (args.k.tokens != args.v.tokens) {
+    return invalid_argument("k has " + std::to_string(args.k.tokens) + " tokens, v has " +
+                            std::to_string(args.v.tokens));
+  }
+  if (Status status = check_offsets(args); !status.ok()) return status;
+  if (Status status = check_sequences(cache, args); !status.ok()) return status;
+  if (Status status = check_values(args.k, "k"); !status.ok()) return status;
+  return check_values(args.v, "v");
+}
+
+}  // namespace
+
+Status append_tokens(CacheState& cache, const AppendArgs& args) {
+  if (Status status = check_append(cache, args); !status.ok()) return status;
+  for (std::size_t i = 0; i < args.sequences.size(); ++i) {
+    Sequence& sequence = *cache.find(args.sequences[i]);
+    Status status = store_tokens(cache, sequence, args, args.offsets[i], args.offsets[i + 1]);
+    if (!status.ok()) return status;
+  }
+  return {};
+}
+
+}  // namespace thriftattn::kv

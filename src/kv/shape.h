@@ -1,0 +1,16 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// The checks that BlockStore and PagedKvCache share.
+#pragma once
+
+#include <cstdint>
+
+#include "thriftattn/status.h"
+
+namespace thriftattn::kv {
+
+// `capacity` counts what `unit` ("blocks", "pages") names and must stay below `capacity_limit`.
+Status check_shape(int kv_heads, int head_dim, std::int64_t capacity, std::int64_t capacity_limit,
+                   const char* unit);
+
+}  // namespace thriftattn::kv
