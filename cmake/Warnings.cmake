@@ -8,7 +8,8 @@ function(thriftattn_target_defaults target)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
       -ffp-contract=off -fno-math-errno>
-    $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra>)
+    $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # GCC 12 warns of its own std::string (PR 105651)
   if(THRIFTATTN_WERROR)
     target_compile_options(${target} PRIVATE -Werror)
   endif()
