@@ -1,0 +1,122 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+#include <span>
+
+#include "c_api/guard.h"
+#include "c_api/handles.h"
+#include "thriftattn/kv_cache.h"
+
+namespace {
+
+using thriftattn::ConstTensorView;
+using thriftattn::invalid_argument;
+using thriftattn::Numerics;
+using thriftattn::PagedKvCache;
+using thriftattn::PagedKvCacheConfig;
+using thriftattn::ScaleRule;
+using thriftattn::Status;
+using namespace thriftattn::c_api;
+
+constexpr std::int32_t kScaleRules = 2;
+constexpr std::size_t kFirstConfigSize = sizeof(thriftattn_cache_config);
+
+thriftattn_cache_config default_config() {
+  const Numerics numerics;
+  thriftattn_cache_config config = {};
+  config.scale_rule = static_cast<std::int32_t>(numerics.scale_rule);
+  config.centre_k = numerics.centre_k;
+  config.token_norms = numerics.token_norms;
+  return config;
+}
+
+Status read_config(const thriftattn_cache_config* in, PagedKvCacheConfig* out) {
+  thriftattn_cache_config config = default_config();
+  Status status = read_struct(in, "config", kFirstConfigSize, &config);
+  if (status.ok()) status = check_enum("config.scale_rule", config.scale_rule, kScaleRules);
+  if (!status.ok()) return status;
+  out->kv_heads = config.kv_heads;
+  out->head_dim = config.head_dim;
+  out->pages = config.pages;
+  out->numerics = {static_cast<ScaleRule>(config.scale_rule), config.centre_k != 0,
+                   config.token_norms != 0};
+  out->channel_bounds = config.channel_bounds != 0;
+  return {};
+}
+
+}  // namespace
+
+void thriftattn_cache_config_default(thriftattn_cache_config* config, size_t struct_size) {
+  write_struct(default_config(), config, struct_size);
+}
+
+thriftattn_status thriftattn_cache_create(const thriftattn_cache_config* config,
+                                          thriftattn_cache** cache) {
+  return guarded([&]() -> Status {
+    if (cache == nullptr) return invalid_argument("cache is NULL");
+    *cache = nullptr;
+    PagedKvCacheConfig cpp_config;
+    Status status = read_config(config, &cpp_config);
+    if (!status.ok()) return status;
+    auto created = PagedKvCache::create(cpp_config);
+    if (!created.ok()) return created.status();
+    *cache = new thriftattn_cache{std::move(created.value())};
+    return {};
+  });
+}
+
+void thriftattn_cache_free(thriftattn_cache* cache) { delete cache; }
+
+thriftattn_status thriftattn_cache_add_sequence(thriftattn_cache* cache, int32_t* sequence) {
+  return guarded([&]() -> Status {
+    if (cache == nullptr || sequence == nullptr) {
+      return invalid_argument("cache or sequence is NULL");
+    }
+    auto added = cache->cache.add_sequence();
+    if (added.ok()) *sequence = added.value();
+    return added.status();
+  });
+}
+
+thriftattn_status thriftattn_cache_free_sequence(thriftattn_cache* cache, int32_t sequence) {
+  return guarded([&]() -> Status {
+    if (cache == nullptr) return invalid_argument("cache is NULL");
+    return cache->cache.free_sequence(sequence);
+  });
+}
+
+thriftattn_status thriftattn_cache_length(const thriftattn_cache* cache, int32_t sequence,
+                                          int64_t* tokens) {
+  return guarded([&]() -> Status {
+    if (cache == nullptr || tokens == nullptr) return invalid_argument("cache or tokens is NULL");
+    auto length = cache->cache.length(sequence);
+    if (length.ok()) *tokens = length.value();
+    return length.status();
+  });
+}
+
+thriftattn_status thriftattn_cache_free_pages(const thriftattn_cache* cache, int64_t* pages) {
+  return guarded([&]() -> Status {
+    if (cache == nullptr || pages == nullptr) return invalid_argument("cache or pages is NULL");
+    *pages = cache->cache.free_pages();
+    return {};
+  });
+}
+
+thriftattn_status thriftattn_cache_append(thriftattn_cache* cache, const int32_t* sequences,
+                                          int64_t sequence_count, const int64_t* offsets,
+                                          const thriftattn_const_tensor* k,
+                                          const thriftattn_const_tensor* v) {
+  return guarded([&]() -> Status {
+    if (cache == nullptr || k == nullptr || v == nullptr) {
+      return invalid_argument("cache, k or v is NULL");
+    }
+    Status status = check_sequences(sequences, sequence_count, offsets);
+    ConstTensorView k_view;
+    ConstTensorView v_view;
+    if (status.ok()) status = read_tensor(*k, "k.dtype", &k_view);
+    if (status.ok()) status = read_tensor(*v, "v.dtype", &v_view);
+    if (!status.ok()) return status;
+    const auto count = static_cast<std::size_t>(sequence_count);
+    return cache->cache.append({sequences, count}, {offsets, count + 1}, k_view, v_view);
+  });
+}
