@@ -2,46 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels as they are defined: one operation after the other, no intrinsics. Every other ISA
 // gives these bits.
-#include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <limits>
 
 #include "engine/kernel_table.h"
+#include "numeric/e2m1.h"
+#include "numeric/e4m3.h"
+#include "numeric/half.h"
 
 namespace thriftattn::cpu {
 namespace {
 
 constexpr int kPartials = 16;  // interleaved partial sums of a row of scores
-
-// Low 4 bits of a code word.
-float decode_e2m1(std::uint32_t code) {
-  constexpr std::array<float, 8> kMagnitudes = {0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f};
-  const float magnitude = kMagnitudes[code & 7];
-  return (code & 8) != 0 ? -magnitude : magnitude;
-}
-
-// Normal, positive E4M3: four exponent bits of bias 7, three mantissa bits.
-float decode_scale(std::uint8_t scale) {
-  const int exponent = (scale >> 3) - 7;
-  return std::ldexp(1.0f + static_cast<float>(scale & 7) / 8.0f, exponent);
-}
-
-// Bit by bit, as hardware converts: a signalling NaN becomes quiet and keeps its payload.
-float decode_half(half_t half) {
-  const std::uint32_t sign = (half.bits & 0x8000u) << 16;
-  const int exponent = half.bits >> 10 & 0x1f;
-  const std::uint32_t mantissa = half.bits & 0x3ffu;
-  if (exponent == 0x1f) {
-    const std::uint32_t quiet = mantissa != 0 ? 0x400000u : 0u;
-    return std::bit_cast<float>(sign | 0x7f800000u | quiet | mantissa << 13);
-  }
-  // Subnormals have neither the implicit one nor an exponent of their own.
-  const std::uint32_t significand = exponent == 0 ? mantissa : mantissa | 0x400u;
-  const float magnitude = std::ldexp(static_cast<float>(significand), std::max(exponent, 1) - 25);
-  return sign != 0 ? -magnitude : magnitude;
-}
 
 void unpack_nvfp4(const Nvfp4Panel& panel, const float* factor, const float* bias, float* out) {
   const int lanes = panel.lanes;
@@ -49,21 +22,24 @@ void unpack_nvfp4(const Nvfp4Panel& panel, const float* factor, const float* bia
     const std::uint32_t* codes = panel.codes + std::int64_t{i / 8} * lanes;
     const std::uint8_t* scales = panel.scales + std::int64_t{i / kScaleGroup} * lanes;
     for (int lane = 0; lane < lanes; ++lane) {
-      const float code = decode_e2m1(codes[lane] >> (4 * (i % 8)));
-      out[i * lanes + lane] = std::fma(code * factor[i], decode_scale(scales[lane]), bias[i]);
+      const auto nibble = static_cast<std::uint8_t>(codes[lane] >> (4 * (i % 8)) & 15);
+      const float code = numeric::e2m1_to_float(nibble);
+      const float scale = numeric::e4m3_to_float(scales[lane]);
+      out[i * lanes + lane] = std::fma(code * factor[i], scale, bias[i]);
     }
   }
 }
 
 void unpack_half(const half_t* in, std::int64_t stride, int rows, int dim, float* out) {
   for (int row = 0; row < rows; ++row) {
-    for (int d = 0; d < dim; ++d) out[row * dim + d] = decode_half(in[row * stride + d]);
+    for (int d = 0; d < dim; ++d) out[row * dim + d] = numeric::half_to_float(in[row * stride + d]);
   }
 }
 
 void unpack_half_transposed(const half_t* in, std::int64_t stride, int dim, float* out) {
   for (int row = 0; row < kBlockTokens; ++row) {
-    for (int d = 0; d < dim; ++d) out[d * kBlockTokens + row] = decode_half(in[row * stride + d]);
+    for (int d = 0; d < dim; ++d)
+      out[d * kBlockTokens + row] = numeric::half_to_float(in[row * stride + d]);
   }
 }
 
@@ -110,11 +86,10 @@ float block_weights(const float* scores, float maximum, float* p) {
   return partial[0];
 }
 
-// The largest of 64 scores, +0 where that is a zero of either sign; NaN where one is NaN.
+// The largest of 64 scores that is a number, a zero as +0.
 float max_of(const float* scores) {
-  float maximum = scores[0];
+  float maximum = -std::numeric_limits<float>::infinity();
   for (int i = 0; i < kBlockTokens; ++i) {
-    if (std::isnan(scores[i])) return std::numeric_limits<float>::quiet_NaN();
     if (scores[i] > maximum) maximum = scores[i];
   }
   return maximum + 0.0f;
@@ -125,6 +100,7 @@ void block_softmax(const float* const* scores, int rows, float* maximum, float* 
     std::array<float, kBlockTokens> p;
     maximum[row] = max_of(scores[row]);
     sum[row] = block_weights(scores[row], maximum[row], p.data());
+    if (std::isnan(sum[row])) maximum[row] = std::numeric_limits<float>::quiet_NaN();
   }
 }
 
