@@ -41,7 +41,7 @@ esac
 ensure_packages "${build_packages[@]}" "${eval_packages[@]}"
 use_ccache
 configure release
-build release thriftattn-cli ggml-thriftattn
+build release thriftattn_cli ggml-thriftattn
 
 step "get the model and the text"
 model=$("$root/scripts/get_model.sh" smollm2) || die "no model"
