@@ -255,10 +255,8 @@ void add_bench(CLI::App& app) {
   attend->add_option("--arms", options->arms, "thrift, fp16, low_only, paper")
       ->delimiter(',')
       ->capture_default_str();
-  attend->add_option("--budget", options->budget)
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  attend->add_option("--tau", options->tau)->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  attend->add_option("--budget", options->budget)->check(within(0, 1))->capture_default_str();
+  attend->add_option("--tau", options->tau)->check(within(0, 1))->capture_default_str();
   attend->add_option("--peer", options->peer, "ggml: time its f16 flash attention in the same run")
       ->check(CLI::IsMember({"ggml"}));
   attend->add_option("--seed", options->seed)->capture_default_str();

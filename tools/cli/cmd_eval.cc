@@ -90,7 +90,7 @@ EvalReport describe(const EvalOptions& options, int threads) {
   report.threads = threads;
   report.cpu = cpu_model();
   const Result<std::string> isa = active_isa();
-  if (!isa.ok()) throw failure("{}", isa.status().message());
+  require(isa.status());
   report.isa = isa.value();
   report.version = version_text();
   return report;
@@ -178,16 +178,16 @@ void add_eval(CLI::App& app) {
       ->capture_default_str();
   Selection& selection = options->selection;
   eval->add_option("--budget", selection.budget.value, "Promoted share, of thrift and paper")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(within(0, 1))
       ->capture_default_str();
   eval->add_option("--tau", selection.tau, "Mass of the tail, of thrift")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(within(0, 1))
       ->capture_default_str();
   eval->add_option("--k-share", selection.budget.k_share, "Budget of K, of thrift")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(within(0, 100))
       ->capture_default_str();
   eval->add_option("--v-share", selection.budget.v_share, "Budget of V, of thrift")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(within(0, 100))
       ->capture_default_str();
   eval->add_option("--policy", options->policy, "Policy of thrift: " + known_policies())
       ->capture_default_str();

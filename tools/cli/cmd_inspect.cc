@@ -192,10 +192,10 @@ void add_inspect(CLI::App& app) {
   inspect->add_option("--policy", options->policy, "One of " + known_policies())
       ->capture_default_str();
   inspect->add_option("--budget", options->selection.budget.value, "Promoted share")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(within(0, 1))
       ->capture_default_str();
   inspect->add_option("--tau", options->selection.tau, "Mass of the tail")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(within(0, 1))
       ->capture_default_str();
   inspect->add_option("--isa", options->isa, "Instruction set; the fastest by default");
   inspect->add_option("--seed", options->seed, "Of the data")->capture_default_str();

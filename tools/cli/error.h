@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "thriftattn/status.h"
+
 namespace thriftattn::cli {
 
 inline constexpr int kExitFailure = 1;  // the wish was fine, the world was not
@@ -32,6 +34,15 @@ CliError usage_error(fmt::format_string<Args...> format, Args&&... args) {
 template <class... Args>
 CliError failure(fmt::format_string<Args...> format, Args&&... args) {
   return {kExitFailure, fmt::format(format, std::forward<Args>(args)...)};
+}
+
+// Throws where the status is not ok: usage for the caller's mistakes, failure for the rest.
+inline void require(const Status& status) {
+  if (status.ok()) return;
+  const bool usage = status.code() == StatusCode::kInvalidArgument ||
+                     status.code() == StatusCode::kUnsupported ||
+                     status.code() == StatusCode::kNotFound;
+  throw CliError(usage ? kExitUsage : kExitFailure, status.message());
 }
 
 }  // namespace thriftattn::cli

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "commands.h"
 #include "cpu_info.h"
@@ -51,7 +52,12 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    return print_error(kExitUsage, std::string(error.what()) + "; see --help");
+    const std::vector<std::string> unknown = app.remaining();
+    return print_error(kExitUsage, unknown.empty()
+                                       ? std::string(error.what()) + "; see --help"
+                                       : fmt::format("'{}': unknown; supported: eval, bench, "
+                                                     "inspect, --help, --version",
+                                                     unknown.front()));
   } catch (const CliError& error) {
     return print_error(error.exit_code(), error.what());
   } catch (const std::exception& error) {

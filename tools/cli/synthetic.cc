@@ -126,13 +126,6 @@ SyntheticData make_synthetic(const Shape& shape, std::int64_t kv_len, std::uint6
   return data;
 }
 
-void require(const Status& status) {
-  if (!status.ok()) {
-    throw CliError(status.code() == StatusCode::kInvalidArgument ? kExitUsage : kExitFailure,
-                   status.message());
-  }
-}
-
 PagedKvCache make_cache(const Shape& shape, const SyntheticData& data, std::int64_t kv_len,
                         int sequences, bool channel_bounds) {
   const std::int64_t blocks = (kv_len + kBlockTokens - 1) / kBlockTokens;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "thriftattn/kv_cache.h"
-#include "thriftattn/status.h"
 
 namespace thriftattn::cli {
 
@@ -33,9 +32,6 @@ SyntheticData make_synthetic(const Shape& shape, std::int64_t kv_len, std::uint6
 // A cache with `sequences` sequences of the data each. Throws CliError.
 PagedKvCache make_cache(const Shape& shape, const SyntheticData& data, std::int64_t kv_len,
                         int sequences, bool channel_bounds);
-
-// Throws CliError where the status is not ok.
-void require(const Status& status);
 
 // |a - b| / |b|.
 double relative_distance(const std::vector<float>& a, const std::vector<float>& b);

@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 The thriftattn authors
+# SPDX-License-Identifier: Apache-2.0
+"""thriftattn eval on SmolLM2 with a short text. Skipped where scripts/get_model.sh has not run."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+COMMAND = pathlib.Path(sys.argv.pop(1))
+MODELS = [pathlib.Path(os.environ.get("THRIFTATTN_MODELS", COMMAND.parent.parent / "models")),
+          pathlib.Path(__file__).resolve().parents[2] / "build" / "models"]
+NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+FOLDER = next((folder for folder in MODELS if (folder / NAME).exists()), None)
+TEXT = "".join(f"In the year {i} the river rose {i * 7 % 13} feet, and the town of number "
+               f"{i * 31 % 97} sent {i % 5} boats.\n" for i in range(400))
+
+
+def run(*args):
+    return subprocess.run([str(COMMAND), *map(str, args)], capture_output=True, text=True,
+                          env={**os.environ, "THRIFTATTN_MODELS": str(FOLDER)})
+
+
+class ModelTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = pathlib.Path(self.folder.name)
+        (self.path / "text.txt").write_text(TEXT)
+
+    def evaluate(self, *args):
+        report = self.path / "out.json"
+        result = run("eval", "--text", self.path / "text.txt", "--json", report, *args)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return json.loads(report.read_text())
+
+    def expect_error(self, code, word, *args):
+        report = self.path / "out.json"
+        result = run("eval", "--json", report, *args)
+        self.assertEqual(result.returncode, code, result.stderr)
+        line = result.stderr.splitlines()[-1]
+        self.assertTrue(line.startswith("thriftattn: "), result.stderr)
+        self.assertIn(word, line)
+        self.assertFalse(report.exists())
+
+    def test_equal_arms_have_no_distance(self):
+        report = self.evaluate("--ctx", 256, "--arms", "fp16,fp16:name=again,thrift,thrift:name=too",
+                               "--no-decode-speed")
+        arms = {arm["name"]: arm for arm in report["arms"]}
+        self.assertEqual(arms["again"]["kl"], 0.0)
+        self.assertEqual(arms["again"]["kl_p99"], 0.0)
+        self.assertEqual(arms["again"]["top1"], 1.0)
+        self.assertEqual(arms["again"]["nll"], arms["fp16"]["nll"])
+        self.assertEqual(arms["too"]["kl"], arms["thrift"]["kl"])
+        self.assertIsNone(arms["fp16"]["decode_tokens_per_s"])
+
+    def test_arms_stand_in_their_order(self):
+        report = self.evaluate("--ctx", 768, "--html", self.path / "out.html")
+        arms = {arm["name"]: arm for arm in report["arms"]}
+        self.assertEqual(list(arms), ["fp16", "floor", "fp4_all", "fp4", "paper", "thrift"])
+        kl = {name: arm["kl"] for name, arm in arms.items()}
+        self.assertEqual(kl["fp16"], 0.0)
+        self.assertLess(kl["floor"], kl["thrift"])
+        self.assertLess(kl["thrift"], kl["fp4"])
+        self.assertLess(kl["fp4"], kl["fp4_all"])
+        for name in ("fp16", "floor"):
+            self.assertEqual(arms[name]["kv_bits_per_element"], 16.0)
+        for name in ("fp4_all", "fp4", "paper", "thrift"):
+            self.assertLess(arms[name]["kv_bits_per_element"], 12.0)
+        for arm in arms.values():
+            self.assertGreater(arm["decode_tokens_per_s"], 0.0)
+            self.assertTrue(0.0 < arm["attention_share"] < 1.0, arm)
+        self.assertIn("<svg", (self.path / "out.html").read_text())
+
+    def test_prefill_w4a4(self):
+        report = self.evaluate("--ctx", 1024, "--phase", "prefill", "--mode", "w4a4", "--arms",
+                               "fp16,fp4_all,thrift", "--no-decode-speed")
+        kl = {arm["name"]: arm["kl"] for arm in report["arms"]}
+        self.assertLess(kl["thrift"], kl["fp4_all"])
+
+    def test_bad_wishes(self):
+        text = self.path / "text.txt"
+        self.expect_error(1, "too short", "--text", text, "--ctx", 1 << 19)
+        self.expect_error(2, "trained", "--text", text, "--ctx", 8448)
+        broken = self.path / "broken.gguf"
+        with open(FOLDER / NAME, "rb") as model:
+            broken.write_bytes(model.read(8 << 20))
+        self.expect_error(1, "broken.gguf", "--text", text, "--model", broken)
+        self.expect_error(1, "broken.gguf", "--text", text, "--model", broken, "--weights", "as-is")
+        self.assertEqual(sorted(p.name for p in self.path.iterdir()), ["broken.gguf", "text.txt"])
+
+
+if __name__ == "__main__":
+    if FOLDER is None:
+        print("SKIPPED: no model; get it with scripts/get_model.sh smollm2")
+        sys.exit(0)
+    unittest.main()
