@@ -69,17 +69,14 @@ const Extreme kExtremes[] = {
 };
 
 TEST(SealExtremes, EncodeWithoutNanOrInfinityWithinTheirErrors) {
-  for (const Extreme& k : kExtremes) {
-    for (const Extreme& v : kExtremes) {
-      for (const Numerics& numerics : testing::all_numerics()) {
-        SCOPED_TRACE(std::string("k ") + k.name + ", v " + v.name);
-        const BlockRows k_rows(kHeadDim, k.value);
-        const BlockRows v_rows(kHeadDim, v.value);
-        BlockStore store = testing::make_store(kHeadDim, numerics);
-        ASSERT_TRUE(store.seal(0, k_rows.views(), v_rows.views()).ok());
-        expect_sound(store, k_rows, v_rows);
-        if (HasFatalFailure()) return;
-      }
+  for (const Extreme& extreme : kExtremes) {
+    for (const Numerics& numerics : testing::all_numerics()) {
+      SCOPED_TRACE(extreme.name);
+      const BlockRows rows(kHeadDim, extreme.value);
+      BlockStore store = testing::make_store(kHeadDim, numerics);
+      ASSERT_TRUE(store.seal(0, rows.views(), rows.views()).ok());
+      expect_sound(store, rows, rows);
+      if (HasFatalFailure()) return;
     }
   }
 }
