@@ -21,7 +21,7 @@ struct Budget {
     kFraction,  // value = share of the unit's candidate blocks
     kCount,     // value = number of blocks
     kMass,      // value = share of the candidates' mass; the smallest set that reaches it
-    kAll,       // everything in the high tier; the score pass is skipped
+    kAll,       // everything in the high tier, the score pass is skipped; tau still drops a tail
   };
   Kind kind = Kind::kFraction;
   double value = 0.05;

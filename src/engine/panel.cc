@@ -132,10 +132,10 @@ selection::UnitView Panel::unit_view(int unit, std::uint8_t skip) {
   for (int r = 0; r < plan_.rows_per_unit; ++r) {
     q_rows_.push_back(q_.data() + static_cast<std::size_t>(first_row + r) * head_dim_);
   }
-  const std::int64_t token = plan_.first_token + first_row / plan_.q_heads;
-  const std::uint64_t identity = (static_cast<std::uint64_t>(plan_.sequence) << 48) ^
-                                 (static_cast<std::uint64_t>(plan_.first_q_head) << 32) ^
-                                 static_cast<std::uint64_t>(token);
+  // Neither the place in the batch nor the way a call is cut may change what is drawn.
+  std::uint64_t seen = 0;
+  for (std::int64_t b = 0; b < blocks_; ++b) seen += std::popcount(mask(first_row, b));
+  const std::uint64_t head = plan_.first_q_head + first_row % plan_.q_heads;
   return {.blocks = blocks_,
           .rows = plan_.rows_per_unit,
           .head_dim = head_dim_,
@@ -144,7 +144,7 @@ selection::UnitView Panel::unit_view(int unit, std::uint8_t skip) {
           .q = q_rows_.data(),
           .masses = masses_.data() + first_row,
           .mass_stride = rows_,
-          .seed = (call_->options->selection.seed + 1) * 0x9e3779b97f4a7c15u ^ identity};
+          .seed = (call_->options->selection.seed + 1) * 0x9e3779b97f4a7c15u ^ (head << 40) ^ seen};
 }
 
 void Panel::promote(int unit) {

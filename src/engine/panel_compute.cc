@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kSoftmaxRows = 64;  // of one kernel call
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 // P is at most 1; this spreads a row over all of E4M3's range times E2M1's.
 constexpr float kWeightScale = numeric::kMaxScale * numeric::kMaxE2m1;
 
@@ -46,6 +47,12 @@ void Panel::gather_q() {
     numeric::decode_row(call_->q, token0 + r / plan_.q_heads,
                         plan_.first_q_head + r % plan_.q_heads, q);
     for (int d = 0; d < head_dim_; ++d) q[d] *= call_->scale;
+    // All scores of a spoiled row are NaN: some -inf must not pass for "sees nothing".
+    if (!all_finite(q, head_dim_)) {
+      std::fill_n(q, head_dim_, std::numeric_limits<float>::quiet_NaN());
+    }
+    // Scores of -inf alone would look like a row that sees nothing.
+    if (!all_finite(q, head_dim_)) std::fill_n(q, head_dim_, kNaN);
   }
   low_q_ = call_->options->mode == ComputeMode::kW4a4;
   if (low_q_) quantise_q();

@@ -97,10 +97,37 @@ Status check_view(const char* name, const View& view, std::int64_t tokens, std::
   return {};
 }
 
+// Rows that share elements would be written by two threads.
+Status check_disjoint(const TensorView& out) {
+  const auto apart = [](std::int64_t outer, std::int64_t inner, std::int64_t count,
+                        std::int64_t dim) { return outer >= (count - 1) * inner + dim; };
+  if (out.tokens < 2 || out.heads < 2 ||
+      apart(out.token_stride, out.head_stride, out.heads, out.dim) ||
+      apart(out.head_stride, out.token_stride, out.tokens, out.dim)) {
+    return {};
+  }
+  return invalid_argument("out strides (token " + std::to_string(out.token_stride) + ", head " +
+                          std::to_string(out.head_stride) + ") make rows of " +
+                          shape_of(out.tokens, out.heads, out.dim) + " overlap");
+}
+
+Status check_source(const KvSource& source) {
+  const int dim = source.head_dim();
+  if (source.kv_heads() < 1) {
+    return invalid_argument("the source has " + std::to_string(source.kv_heads()) +
+                            " kv heads: supported 1 or more");
+  }
+  if (dim < kMinHeadDim || dim > kMaxHeadDim || dim % kHeadDimStep != 0) {
+    return unsupported("head_dim " + std::to_string(dim) +
+                       ": supported multiples of 16 from 32 to 256");
+  }
+  return {};
+}
+
 Status check_shapes(const AttendParams& params, const KvSource& source) {
   const std::int64_t dim = source.head_dim();
   const std::int64_t heads = params.q.heads;
-  if (heads < 1 || heads % source.kv_heads() != 0) {
+  if (heads < 1 || heads > kMaxElements / dim || heads % source.kv_heads() != 0) {
     return invalid_argument("q has " + std::to_string(heads) +
                             " heads: supported multiples of the cache's " +
                             std::to_string(source.kv_heads()) + " kv heads");
@@ -110,7 +137,8 @@ Status check_shapes(const AttendParams& params, const KvSource& source) {
                             " tokens: too many, or negative");
   }
   if (Status s = check_view("q", params.q, params.q.tokens, heads, dim); !s.ok()) return s;
-  return check_view("out", params.out, params.q.tokens, heads, dim);
+  if (Status s = check_view("out", params.out, params.q.tokens, heads, dim); !s.ok()) return s;
+  return check_disjoint(params.out);
 }
 
 Status check_offsets(const AttendParams& params) {
@@ -146,6 +174,7 @@ Status check_channel_bounds(const AttendParams& params, const KvSource& source) 
 }  // namespace
 
 Status validate(const AttendParams& params, const KvSource& source) {
+  if (Status s = check_source(source); !s.ok()) return s;
   if (Status s = check_shapes(params, source); !s.ok()) return s;
   if (Status s = check_offsets(params); !s.ok()) return s;
   if (Status s = check_options(params.options); !s.ok()) return s;
