@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fails if an object compiled for one ISA defines more than the function that returns its kernels.
 
-A weak or global helper in such an object may be the copy that the linker keeps for the whole program,
-and then code for that ISA runs on a CPU that lacks it. Objects are told by the folder of their source.
+A weak or global helper in such an object may be the copy that the linker keeps for the whole
+program, and then code for that ISA runs on a CPU that lacks it. Objects are told by the folder of
+their source.
 """
 import argparse
 import pathlib
