@@ -1,0 +1,161 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+#include "oracle/attend_f64.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <tuple>
+
+#include "oracle/formats_f64.h"
+
+namespace thriftattn::oracle {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+struct DecodedBlock {
+  bool sealed = false;
+  std::vector<double> low_k, low_v, high_k, high_v;  // [64, head_dim]
+  double v_norms[kBlockTokens] = {};
+};
+
+// Decodes each block of each kv head once.
+class Blocks {
+ public:
+  explicit Blocks(const KvSource& source) : source_(source) {}
+
+  const DecodedBlock& get(int sequence, std::int64_t block, int kv_head) {
+    const auto [it, is_new] = blocks_.try_emplace({sequence, block, kv_head});
+    if (is_new) {
+      const BlockView view = source_.block(sequence, block, kv_head);
+      DecodedBlock& decoded = it->second;
+      decoded.sealed = view.sealed;
+      decoded.high_k = decode_rows(view.k, source_.head_dim());
+      decoded.high_v = decode_rows(view.v, source_.head_dim());
+      if (view.sealed) {
+        decoded.low_k = decode_low_k(view.low);
+        decoded.low_v = decode_low_v(view.low);
+        for (int t = 0; t < kBlockTokens; ++t) {
+          decoded.v_norms[t] = decode_e8m0(view.low.v_exponents[t]);
+        }
+      }
+    }
+    return it->second;
+  }
+
+ private:
+  const KvSource& source_;
+  std::map<std::tuple<int, std::int64_t, int>, DecodedBlock> blocks_;
+};
+
+Key make_key(std::span<const double> q, const double* k, const double* v, double scale) {
+  Key key;
+  for (std::size_t d = 0; d < q.size(); ++d) {
+    key.score += q[d] * k[d];
+    key.score_abs += std::fabs(q[d] * k[d]);
+  }
+  key.score *= scale;
+  key.score_abs *= scale;
+  key.v = v;
+  return key;
+}
+
+// The visible keys of one block, each in its tier.
+void add_block(const Problem& problem, const DecodedBlock& block, unsigned fate, std::int64_t index,
+               std::uint64_t mask, Row& row) {
+  const bool forced = (fate & kFateForced) != 0 || !block.sealed;
+  const bool high_k = forced || (fate & kFatePromotedK) != 0;
+  const bool high_v = forced || (fate & kFatePromotedV) != 0;
+  const std::vector<double>& k = high_k ? block.high_k : block.low_k;
+  const std::vector<double>& v = high_v ? block.high_v : block.low_v;
+  const int head_dim = problem.source->head_dim();
+  const auto& from = high_k || problem.q_low.empty() ? problem.q : problem.q_low;
+  const auto q = from.subspan((row.token * problem.q_heads + row.q_head) * head_dim, head_dim);
+  for (int t = 0; t < kBlockTokens; ++t) {
+    if ((mask >> t & 1) == 0) continue;
+    Key key = make_key(q, &k[t * head_dim], &v[t * head_dim], problem.softmax_scale);
+    key.block = index;
+    key.slot = t;
+    key.tail = (fate & kFateTail) != 0;
+    key.v_norm = high_v ? 0.0 : block.v_norms[t];
+    row.keys.push_back(key);
+  }
+}
+
+// Softmax and sums of a row whose keys are known.
+void finish_row(Row& row, std::int64_t blocks, int head_dim) {
+  double maximum = -kInfinity;
+  for (const Key& key : row.keys) maximum = std::max(maximum, key.score);
+  double total = 0;
+  for (const Key& key : row.keys) total += std::exp(key.score - maximum);
+  row.lse = row.keys.empty() ? -kInfinity : maximum + std::log(total);
+  row.weights.clear();
+  row.masses.assign(static_cast<std::size_t>(blocks), 0.0);
+  row.out.assign(static_cast<std::size_t>(head_dim), 0.0);
+  row.mass_tail = 0;
+  double used = 0;
+  for (const Key& key : row.keys) {
+    const double weight = std::exp(key.score - row.lse);
+    row.weights.push_back(weight);
+    row.masses[key.block] += weight;
+    if (key.tail) {
+      row.mass_tail += weight;
+      continue;
+    }
+    used += weight;
+    for (int d = 0; d < head_dim; ++d) row.out[d] += weight * key.v[d];
+  }
+  for (double& x : row.out) x = used > 0 ? x / used : 0.0;
+}
+
+}  // namespace
+
+void attend_f64(const Problem& problem, const AttendTrace& trace, const RowVisitor& visit) {
+  const int head_dim = problem.source->head_dim();
+  Blocks blocks(*problem.source);
+  Row row;
+  for (const UnitTrace& unit : trace) {
+    for (std::int64_t i = 0; i < unit.tokens * unit.q_heads; ++i) {
+      const std::int64_t token = unit.first_token + i / unit.q_heads;
+      row.token = problem.q_offsets[unit.sequence] + token;
+      row.q_head = unit.first_q_head + static_cast<int>(i % unit.q_heads);
+      row.keys.clear();
+      for (std::int64_t b = 0; b < static_cast<std::int64_t>(unit.fate.size()); ++b) {
+        const std::uint64_t mask = problem.source->visible(unit.sequence, token, b);
+        if (mask == 0) continue;
+        add_block(problem, blocks.get(unit.sequence, b, unit.kv_head), unit.fate[b], b, mask, row);
+      }
+      finish_row(row, static_cast<std::int64_t>(unit.fate.size()), head_dim);
+      visit(row);
+    }
+  }
+}
+
+void attend_f64_original(const OriginalSequence& sequence, const RowVisitor& visit) {
+  const int head_dim = sequence.head_dim;
+  const auto q_len = static_cast<std::int64_t>(sequence.q.size()) / (sequence.q_heads * head_dim);
+  const auto kv_len = static_cast<std::int64_t>(sequence.k.size()) / (sequence.kv_heads * head_dim);
+  const int group = sequence.q_heads / sequence.kv_heads;
+  Row row;
+  for (std::int64_t i = 0; i < q_len; ++i) {
+    for (int h = 0; h < sequence.q_heads; ++h) {
+      row.token = i;
+      row.q_head = h;
+      row.keys.clear();
+      const auto q = sequence.q.subspan((i * sequence.q_heads + h) * head_dim, head_dim);
+      for (std::int64_t j = 0; j <= kv_len - q_len + i; ++j) {
+        const std::int64_t at = (j * sequence.kv_heads + h / group) * head_dim;
+        Key key = make_key(q, &sequence.k[at], &sequence.v[at], sequence.softmax_scale);
+        key.block = j / kBlockTokens;
+        key.slot = static_cast<int>(j % kBlockTokens);
+        row.keys.push_back(key);
+      }
+      finish_row(row, (kv_len + kBlockTokens - 1) / kBlockTokens, head_dim);
+      visit(row);
+    }
+  }
+}
+
+}  // namespace thriftattn::oracle
