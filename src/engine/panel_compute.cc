@@ -48,10 +48,6 @@ void Panel::gather_q() {
                         plan_.first_q_head + r % plan_.q_heads, q);
     for (int d = 0; d < head_dim_; ++d) q[d] *= call_->scale;
     // All scores of a spoiled row are NaN: some -inf must not pass for "sees nothing".
-    if (!all_finite(q, head_dim_)) {
-      std::fill_n(q, head_dim_, std::numeric_limits<float>::quiet_NaN());
-    }
-    // Scores of -inf alone would look like a row that sees nothing.
     if (!all_finite(q, head_dim_)) std::fill_n(q, head_dim_, kNaN);
   }
   low_q_ = call_->options->mode == ComputeMode::kW4a4;
