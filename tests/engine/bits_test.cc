@@ -112,7 +112,8 @@ TEST_P(Bits, CompanyInTheBatch) {
   const Problem problem = make_problem(batch_shape(slow()));
   const FilledCache filled = fill_cache(problem);
   for (const SelectionUnit unit : kUnits) {
-    for (const Policy policy : {Policy::kFp4Mass, Policy::kBlockMean, Policy::kLocal}) {
+    for (const Policy policy :
+         {Policy::kFp4Mass, Policy::kBlockMean, Policy::kLocal, Policy::kRandom}) {
       RunOptions options = with_unit(unit);
       options.attend.selection.policy = policy;
       const Output together = run(problem, filled, options);

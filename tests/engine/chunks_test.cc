@@ -79,7 +79,7 @@ TEST_P(Chunks, DecodeStepsAreOneCall) {
         make_problem({.head_dim = slow() ? 32 : 64, .group = slow() ? 2 : 3, .sequences = {shape}});
     const FilledCache filled = fill_cache(problem);
     for (const SelectionUnit unit : {SelectionUnit::kToken, SelectionUnit::kTokenPerQHead}) {
-      for (const Policy policy : {Policy::kFp4Mass, Policy::kBlockMean}) {
+      for (const Policy policy : {Policy::kFp4Mass, Policy::kBlockMean, Policy::kRandom}) {
         SCOPED_TRACE(::testing::Message()
                      << shape.kv_len << '/' << shape.q_len << " unit " << static_cast<int>(unit)
                      << " policy " << static_cast<int>(policy));

@@ -103,6 +103,7 @@ const BadCall kShapes[] = {
     {"out_null", kBad, "out is null", [](Call& c) { c.params.out.data = nullptr; }},
     {"out_dtype", kBad, "out dtype 9", [](Call& c) { c.params.out.dtype = static_cast<DType>(9); }},
     {"out_stride", kBad, "out strides.*-128", [](Call& c) { c.params.out.token_stride = -128; }},
+    {"out_overlaps_itself", kBad, "out strides", [](Call& c) { c.params.out.token_stride = 32; }},
     {"no_offsets", kBad, "q_offsets has 0 entries for 2 sequences",
      [](Call& c) { c.offsets.clear(); }},
     {"few_offsets", kBad, "q_offsets has 2 entries for 2 sequences",
@@ -206,6 +207,43 @@ TEST(Refused, UnknownSequence) {
   ASSERT_TRUE(call.filled.cache.free_sequence(call.sequences[0]).ok());
   EXPECT_FALSE(call.attend().ok());
   EXPECT_TRUE(call.untouched());
+}
+
+// A source may claim anything; buffers of a call are sized by the supported head_dims.
+class ClaimedShape final : public KvSource {
+ public:
+  ClaimedShape(int kv_heads, int head_dim) : kv_heads_(kv_heads), head_dim_(head_dim) {}
+  [[nodiscard]] int kv_heads() const override { return kv_heads_; }
+  [[nodiscard]] int head_dim() const override { return head_dim_; }
+  [[nodiscard]] std::int64_t blocks(int) const override { return 0; }
+  [[nodiscard]] std::uint64_t visible(int, std::int64_t, std::int64_t) const override { return 0; }
+  [[nodiscard]] std::int64_t own_block(int, std::int64_t) const override { return -1; }
+  [[nodiscard]] BlockView block(int, std::int64_t, int) const override { return {}; }
+  [[nodiscard]] std::int64_t low_k_bytes() const override { return 0; }
+  [[nodiscard]] std::int64_t low_v_bytes() const override { return 0; }
+
+ private:
+  int kv_heads_;
+  int head_dim_;
+};
+
+TEST(Refused, SourcesOfUnsupportedShape) {
+  struct Shape {
+    int kv_heads, head_dim;
+  };
+  for (const Shape shape : {Shape{0, 64}, Shape{-1, 64}, Shape{1, 0}, Shape{1, -64}, Shape{1, 16},
+                            Shape{1, 40}, Shape{1, 272}, Shape{1, 512}}) {
+    const ClaimedShape source(shape.kv_heads, shape.head_dim);
+    std::vector<float> q(1024), out(1024, 77.0f);
+    const std::int64_t offsets[] = {0, 1};
+    AttendParams params;
+    params.q = ConstTensorView::packed(q.data(), DType::kF32, 1, 1, shape.head_dim);
+    params.out = TensorView::packed(out.data(), DType::kF32, 1, 1, shape.head_dim);
+    params.q_offsets = offsets;
+    const Status status = attend(params, source);
+    EXPECT_FALSE(status.ok()) << shape.kv_heads << ' ' << shape.head_dim;
+    for (const float x : out) ASSERT_EQ(x, 77.0f) << shape.kv_heads << ' ' << shape.head_dim;
+  }
 }
 
 }  // namespace
