@@ -54,7 +54,7 @@ int main(void) {
   thriftattn_report report;
   thriftattn_report_default(&report, sizeof report);
   thriftattn_selection selection;
-  thriftattn_selection_default(&selection, sizeof selection);
+  thriftattn_selection_exact(&selection, sizeof selection);
   thriftattn_attend_params params;
   thriftattn_attend_params_default(&params, sizeof params);
   params.q = (thriftattn_const_tensor){q, THRIFTATTN_F32, 1, kQHeads, kHeadDim, 0, 0};
@@ -64,7 +64,6 @@ int main(void) {
   params.sequence_count = 1;
   params.report = &report;
   check(thriftattn_attend(cache, &params));
-  selection.budget_kind = THRIFTATTN_BUDGET_ALL;
   params.selection = &selection;
   params.out.data = exact;
   params.report = NULL;

@@ -36,14 +36,14 @@ std::vector<float> needle_query(const std::vector<float>& k) {
 }
 
 Status attend_one(const PagedKvCache& cache, SequenceId sequence, const std::vector<float>& q,
-                  Budget budget, AttendReport* report, std::vector<float>* out) {
+                  const Selection& selection, AttendReport* report, std::vector<float>* out) {
   const std::int64_t offsets[] = {0, 1};
   AttendParams params;
   params.q = ConstTensorView::packed(q.data(), DType::kF32, 1, kQHeads, kHeadDim);
   params.out = TensorView::packed(out->data(), DType::kF32, 1, kQHeads, kHeadDim);
   params.sequences = {&sequence, 1};
   params.q_offsets = offsets;
-  params.options.selection.budget = budget;
+  params.options.selection = selection;
   params.report = report;
   return attend(params, cache);
 }
@@ -64,9 +64,9 @@ int main() {
   const auto q = needle_query(k);
   std::vector<float> thrift(q.size()), exact(q.size());
   AttendReport report;
-  const Budget all{.kind = Budget::Kind::kAll};
   if (status.ok()) status = attend_one(cache.value(), sequence, q, {}, &report, &thrift);
-  if (status.ok()) status = attend_one(cache.value(), sequence, q, all, nullptr, &exact);
+  if (status.ok())
+    status = attend_one(cache.value(), sequence, q, Selection::exact(), nullptr, &exact);
   if (!status.ok()) return std::puts(status.message().c_str()), 1;
   double error = 0, norm = 0;
   for (std::size_t i = 0; i < q.size(); ++i) {

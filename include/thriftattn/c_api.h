@@ -150,6 +150,8 @@ typedef struct thriftattn_selection {
 } thriftattn_selection;
 
 void thriftattn_selection_default(thriftattn_selection* selection, size_t struct_size);
+/* 16-bit attention. */
+void thriftattn_selection_exact(thriftattn_selection* selection, size_t struct_size);
 /* The published method. */
 void thriftattn_selection_paper(thriftattn_selection* selection, size_t struct_size);
 

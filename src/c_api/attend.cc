@@ -135,6 +135,10 @@ void thriftattn_selection_default(thriftattn_selection* selection, size_t struct
   write_struct(to_c({}), selection, struct_size);
 }
 
+void thriftattn_selection_exact(thriftattn_selection* selection, size_t struct_size) {
+  write_struct(to_c(Selection::exact()), selection, struct_size);
+}
+
 void thriftattn_selection_paper(thriftattn_selection* selection, size_t struct_size) {
   write_struct(to_c(Selection::paper()), selection, struct_size);
 }

@@ -136,6 +136,9 @@ TEST_F(CApi, DefaultsAreThoseOfCpp) {
   EXPECT_EQ(c.tau, selection.tau);
   EXPECT_EQ(c.force_sink, selection.force_sink);
   EXPECT_EQ(c.force_own, selection.force_own);
+  thriftattn_selection_exact(&c, sizeof c);
+  EXPECT_EQ(c.budget_kind, THRIFTATTN_BUDGET_ALL);
+  EXPECT_EQ(c.tau, 0);
   EXPECT_EQ(params_.split_blocks, AttendOptions{}.split_blocks);
 }
 
