@@ -27,7 +27,7 @@ class BlockStore {
   enum class State : std::uint8_t {
     kOpen,    // no low tier
     kSealed,  // low tier valid
-    kPinned,  // holds a non-finite value: stays 16 bit until invalidated
+    kPinned,  // holds a non-finite value (or one beyond 2^120): stays 16 bit until invalidated
   };
 
   static Result<BlockStore> create(const BlockStoreConfig& config);
@@ -38,7 +38,7 @@ class BlockStore {
   [[nodiscard]] const BlockStoreConfig& config() const;
 
   // Quantises one block of every kv head. k and v: [kv_heads] views of 64 rows. Tokens whose bit in `valid`
-  // is clear are never read and count as zeros. A block with a non-finite valid value becomes pinned, which is
+  // is clear are never read: zero codes, in no summary. A block with a non-finite valid value is pinned, which is
   // success. Different blocks may be sealed from different threads at once.
   Status seal(std::int64_t block, std::span<const RowsView> k, std::span<const RowsView> v,
               std::uint64_t valid = ~std::uint64_t{0});

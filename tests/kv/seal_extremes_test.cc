@@ -139,6 +139,14 @@ TEST(SealMask, TokensOutsideAreNeverReadAndCountAsNothing) {
   }
 }
 
+TEST(SealMask, TheExponentFollowsValidResidualsOnly) {
+  const BlockRows k = BlockRows::gaussian(kHeadDim, 1, 1, 1000);
+  BlockStore store = testing::make_store(kHeadDim, {}, 2);
+  ASSERT_TRUE(store.seal(0, k.views(), k.views()).ok());
+  ASSERT_TRUE(store.seal(1, k.views(), k.views(), testing::kAllTokens / 3).ok());
+  EXPECT_LE(store.tile(1, 0).k_exponent, store.tile(0, 0).k_exponent + 1);
+}
+
 TEST(SealMask, AnEmptyBlockNeedsNoMemory) {
   BlockStore store = testing::make_store(kHeadDim, {}, 1, true);
   const std::vector<RowsView> none(kTestKvHeads);

@@ -161,10 +161,15 @@ TEST_P(Seal, StoredScalesAreNormalAndTilesStartOnACacheLine) {
     for (const Nvfp4Panel& panel : {tile.k, tile.v}) {
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(panel.codes) % 64, 0);
       EXPECT_EQ(reinterpret_cast<std::uintptr_t>(panel.scales) % 64, 0);
+      double largest = 0;
       for (int i = 0; i < panel.contraction / kScaleGroup * panel.lanes; ++i) {
         ASSERT_GE(panel.scales[i], 0x08);
         ASSERT_LE(panel.scales[i], 0x7e);
+        largest = std::max(largest, oracle::decode_e4m3(panel.scales[i]));
       }
+      // A power of two puts amax / 4 or amax / 6 of the largest group into the upper half of the
+      // range.
+      EXPECT_GE(largest, 448.0 / 2 * 4 / 6 * 15 / 16);
     }
     EXPECT_EQ(tile.k.contraction, head_dim_);
     EXPECT_EQ(tile.k.lanes, kBlockTokens);
