@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <string_view>
 
 #include "report.h"
@@ -73,7 +74,7 @@ struct Tick {
 };
 
 constexpr double kPlotLeft = 96;
-constexpr double kPlotWidth = 300;
+constexpr double kPlotWidth = 270;
 constexpr double kPictureWidth = 480;
 constexpr double kRowHeight = 28;
 
@@ -125,7 +126,10 @@ std::string kl_chart(const EvalReport& report) {
   }
   std::vector<Bar> bars;
   for (const ArmReport& arm : report.arms) {
-    if (!(arm.kl > 0)) continue;
+    if (!(arm.kl > 0)) {
+      bars.push_back({&arm, 0.0, arm.kl == 0 ? "0" : "not a number"});
+      continue;
+    }
     std::string label = fmt::format("{:.2g}", arm.kl);
     if (arm.kl >= 1e-4) label = fmt::format("{:.{}f}", arm.kl, arm.kl < 0.01 ? 5 : 3);
     bars.push_back({&arm, share(arm.kl), label});
@@ -148,30 +152,47 @@ std::string speed_chart(const EvalReport& report) {
   return bar_chart(bars, {{0.0, "0"}, {1.0, fmt::format("{:.0f}", high)}}, "Speed by arm");
 }
 
-std::string table(const EvalReport& report) {
-  const auto percent = [](const std::optional<double>& value) {
-    return value ? fmt::format("{:.1f}", *value * 100) : std::string("-");
-  };
-  std::string html =
-      "<div class=\"scroll\"><table><tr><th>arm</th><th>policy</th><th>budget "
-      "%</th><th>NLL</th><th>d "
-      "NLL</th><th>KL</th><th>KL p99</th><th>top-1 %</th><th>rec %</th><th>rec all %</th>"
-      "<th>decode tok/s</th><th>prefill tok/s</th><th>attn %</th><th>bits</th><th>prom %</th>"
-      "<th>forced %</th><th>tail %</th></tr>";
+std::string percent(const std::optional<double>& value, int digits) {
+  return value ? fmt::format("{:.{}f}", *value * 100, digits) : "-";
+}
+
+struct Column {
+  const char* title;
+  std::string (*cell)(const ArmReport& arm);
+};
+constexpr Column kQualityColumns[] = {
+    {"policy", [](const ArmReport& a) { return a.policy; }},
+    {"budget %", [](const ArmReport& a) { return fmt::format("{:g}", a.budget * 100); }},
+    {"NLL", [](const ArmReport& a) { return fmt::format("{:.4f}", a.nll); }},
+    {"d NLL", [](const ArmReport& a) { return fmt::format("{:.5f}", a.delta_nll); }},
+    {"KL", [](const ArmReport& a) { return fmt::format("{:.6f}", a.kl); }},
+    {"KL p99", [](const ArmReport& a) { return fmt::format("{:.5f}", a.kl_p99); }},
+    {"top-1 %", [](const ArmReport& a) { return percent(a.top1, 2); }},
+    {"rec %", [](const ArmReport& a) { return percent(a.recovery, 1); }},
+    {"rec all %", [](const ArmReport& a) { return percent(a.recovery_all, 1); }},
+};
+constexpr Column kCostColumns[] = {
+    {"decode tok/s",
+     [](const ArmReport& a) {
+       return a.decode_tokens_per_s ? fmt::format("{:.1f}", *a.decode_tokens_per_s) : "-";
+     }},
+    {"prefill tok/s",
+     [](const ArmReport& a) { return fmt::format("{:.1f}", a.prefill_tokens_per_s); }},
+    {"attn %", [](const ArmReport& a) { return percent(a.attention_share, 1); }},
+    {"bits", [](const ArmReport& a) { return fmt::format("{:.2f}", a.kv_bits_per_element); }},
+    {"prom %", [](const ArmReport& a) { return percent(a.promoted_share, 2); }},
+    {"forced %", [](const ArmReport& a) { return percent(a.forced_share, 2); }},
+    {"tail %", [](const ArmReport& a) { return percent(a.tail_share, 2); }},
+};
+
+std::string table(const EvalReport& report, std::span<const Column> columns) {
+  std::string html = "<div class=\"scroll\"><table><tr><th>arm</th>";
+  for (const Column& column : columns) html += fmt::format("<th>{}</th>", column.title);
   for (const ArmReport& arm : report.arms) {
-    const std::string decode =
-        arm.decode_tokens_per_s ? fmt::format("{:.1f}", *arm.decode_tokens_per_s) : "-";
-    html += fmt::format(
-        "<tr class=\"{}\"><td>{}</td><td>{}</td><td>{:g}</td><td>{:.4f}</td><td>{:.5f}</td>"
-        "<td>{:.6f}</td><td>{:.5f}</td><td>{:.2f}</td><td>{}</td><td>{}</td><td>{}</td>"
-        "<td>{:.1f}</td><td>{:.1f}</td><td>{:.2f}</td><td>{:.2f}</td><td>{:.2f}</td>"
-        "<td>{:.2f}</td></tr>",
-        css_class(arm), escape(arm.name), arm.policy, arm.budget * 100, arm.nll, arm.delta_nll,
-        arm.kl, arm.kl_p99, arm.top1 * 100, percent(arm.recovery), percent(arm.recovery_all),
-        decode, arm.prefill_tokens_per_s, arm.attention_share * 100, arm.kv_bits_per_element,
-        arm.promoted_share * 100, arm.forced_share * 100, arm.tail_share * 100);
+    html += fmt::format("</tr>\n<tr class=\"{}\"><td>{}</td>", css_class(arm), escape(arm.name));
+    for (const Column& column : columns) html += fmt::format("<td>{}</td>", column.cell(arm));
   }
-  return html + "</table></div>";
+  return html + "</tr></table></div>";
 }
 
 std::string settings(const EvalReport& report) {
@@ -198,10 +219,13 @@ std::string headline(const EvalReport& report) {
     if (!arm.name.starts_with("thrift") || !arm.recovery) continue;
     std::string text = fmt::format(
         "{} reads {:.1f} bits of each K and V element and recovers {:.1f} % of what plain FP4 "
-        "attention loses",
+        "loses with its own block in 16 bit",
         escape(arm.name), arm.kv_bits_per_element, *arm.recovery * 100);
+    if (arm.recovery_all) {
+      text += fmt::format(", {:.1f} % of what all FP4 loses", *arm.recovery_all * 100);
+    }
     if (arm.decode_tokens_per_s && report.arms[0].decode_tokens_per_s) {
-      text += fmt::format(", decoding at {:.2f}x the speed of our 16-bit attention",
+      text += fmt::format("; it decodes at {:.2f}x the speed of our 16-bit attention",
                           *arm.decode_tokens_per_s / *report.arms[0].decode_tokens_per_s);
     }
     return "<p class=\"headline\">" + text + ".</p>";
@@ -233,11 +257,12 @@ std::string to_html(const EvalReport& report) {
       "better.</p>{3}</div>"
       "<div class=\"panel\"><h2>Speed</h2><p class=\"soft\">{4} Longer is "
       "better.</p>{5}</div></div>"
-      "<section class=\"panel\">{6}</section><section "
-      "class=\"panel\"><h2>Settings</h2>{7}</section>"
+      "<section class=\"panel\"><h2>Quality</h2>{6}</section>"
+      "<section class=\"panel\"><h2>Cost</h2>{9}</section>"
+      "<section class=\"panel\"><h2>Settings</h2>{7}</section>"
       "<section class=\"panel\"><h2>Columns</h2>{8}</section></main></body></html>\n",
-      title, kStyle, headline(report), kl_chart(report), speed, speed_chart(report), table(report),
-      settings(report), help);
+      title, kStyle, headline(report), kl_chart(report), speed, speed_chart(report),
+      table(report, kQualityColumns), settings(report), help, table(report, kCostColumns));
 }
 
 }  // namespace thriftattn::cli
