@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 The thriftattn authors
 # SPDX-License-Identifier: Apache-2.0
-"""Exit codes and messages of the command that need no model: 2 for usage, 1 for failure, one line."""
+"""Exit codes and messages that need no model: 2 for usage, 1 for failure, always one line."""
 
 import json
 import os

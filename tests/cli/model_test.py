@@ -47,8 +47,8 @@ class ModelTest(unittest.TestCase):
         self.assertFalse(report.exists())
 
     def test_equal_arms_have_no_distance(self):
-        report = self.evaluate("--ctx", 256, "--arms", "fp16,fp16:name=again,thrift,thrift:name=too",
-                               "--no-decode-speed")
+        report = self.evaluate("--ctx", 256, "--no-decode-speed", "--arms",
+                               "fp16,fp16:name=again,thrift,thrift:name=too")
         arms = {arm["name"]: arm for arm in report["arms"]}
         self.assertEqual(arms["again"]["kl"], 0.0)
         self.assertEqual(arms["again"]["kl_p99"], 0.0)

@@ -80,7 +80,6 @@ void check_context(const EvalOptions& options, const llama_model* model, std::si
 
 EvalReport describe(const EvalOptions& options, int threads) {
   EvalReport report;
-  report.model = options.model;
   report.weights = options.weights;
   report.ctx = options.ctx;
   report.kl_from = options.ctx / 4;
@@ -103,6 +102,7 @@ EvalReport evaluate(const EvalOptions& options) {
   EvalReport report = describe(options, threads);
 
   const auto model_file = find_model(options.model);
+  report.model = model_name(model_file);
   const auto text_file = find_text(options.text);
   const std::string text = read_file(text_file, "text");
   report.text = text_file.filename().string();

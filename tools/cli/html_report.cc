@@ -15,23 +15,28 @@ namespace thriftattn::cli {
 namespace {
 
 constexpr std::string_view kStyle = R"(
-:root{--bg:#fcfcfa;--panel:#fff;--ink:#1d2329;--soft:#5b6670;--line:#e3e5e3;--bar:#a9b4bd;--ours:#0f766e;--ref:#4b5563}
-@media(prefers-color-scheme:dark){:root{--bg:#14181b;--panel:#1b2024;--ink:#e8ebed;--soft:#9aa5ad;--line:#2d353b;
---bar:#56626b;--ours:#2dd4bf;--ref:#aab4bc}}
-*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1080px;margin:0 auto;padding:32px 20px 64px}h1{font-size:26px;margin:0 0 4px}
-h2{font-size:16px;margin:0 0 2px}p{margin:0 0 12px}.soft{color:var(--soft)}
-.headline{font-size:18px;margin:14px 0 22px;max-width:70ch}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:18px;margin-bottom:22px}
+:root{--bg:#fcfcfa;--panel:#fff;--ink:#1d2329;--soft:#5b6670;--line:#e3e5e3;
+--bar:#a9b4bd;--ours:#0f766e;--ref:#4b5563}
+@media(prefers-color-scheme:dark){:root{--bg:#14181b;--panel:#1b2024;--ink:#e8ebed;--soft:#9aa5ad;
+--line:#2d353b;--bar:#56626b;--ours:#2dd4bf;--ref:#aab4bc}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
+main{max-width:1080px;margin:0 auto;padding:32px 20px 64px}
+h1{font-size:26px;margin:0 0 4px}h2{font-size:16px;margin:0 0 2px}p{margin:0 0 12px}
+.soft{color:var(--soft)}.headline{font-size:18px;margin:14px 0 22px;max-width:70ch}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:18px;
+margin-bottom:22px}
 .panel{background:var(--panel);border:1px solid var(--line);border-radius:10px;padding:16px 18px}
 .panel p{font-size:13px}svg{width:100%;height:auto;display:block}
 svg text{fill:var(--ink);font:13px system-ui,sans-serif;font-variant-numeric:tabular-nums}
 svg .tick{fill:var(--soft);font-size:11px}svg line{stroke:var(--line)}
 svg .bar{fill:var(--bar)}svg .ours{fill:var(--ours)}svg .ref{fill:var(--ref)}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
+.scroll{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th,td{padding:6px 9px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:600;font-size:12px}th:first-child,td:first-child{text-align:left}
-tr.ours td{color:var(--ours);font-weight:600}dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 16px;margin:0}
+tr.ours td{color:var(--ours);font-weight:600}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 16px;margin:0}
 dt{color:var(--soft)}dd{margin:0}section{margin-bottom:22px}
 )";
 

@@ -29,7 +29,10 @@ std::vector<fs::path> fetched(const char* folder, const char* variable, const ch
   if (const char* given = std::getenv(variable); given != nullptr && *given != 0) {
     return {fs::path(given) / file};
   }
-  return {executable_folder().parent_path() / folder / file, fs::path("build") / folder / file};
+  const fs::path build = executable_folder().parent_path();
+  // The folder of a preset lies inside build/.
+  return {build / folder / file, build.parent_path() / folder / file,
+          fs::path("build") / folder / file};
 }
 
 fs::path first_existing(const std::vector<fs::path>& candidates) {
@@ -72,6 +75,13 @@ fs::path find_model(const std::string& name) {
   }
   check_gguf(name);
   return name;
+}
+
+std::string model_name(const fs::path& file) {
+  for (const KnownModel& known : kKnownModels) {
+    if (file.filename() == known.file) return known.name;
+  }
+  return file.stem().string();
 }
 
 fs::path find_text(const std::string& path) {

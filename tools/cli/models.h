@@ -13,6 +13,9 @@ namespace thriftattn::cli {
 // such file or it is not GGUF.
 std::filesystem::path find_model(const std::string& name);
 
+// The known name of a model file, else the file's name without its ending.
+std::string model_name(const std::filesystem::path& file);
+
 // The default text, texts/genesis.txt of the build folder, where `path` is empty.
 std::filesystem::path find_text(const std::string& path);
 
