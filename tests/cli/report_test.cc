@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 
 ArmReport arm_of(const char* name, double kl) {
   ArmReport arm;
-  arm.name = name;
+  arm.kind = arm.name = name;
   arm.policy = kl > 0 ? "none" : "exact";
   arm.nll = 2.0 + kl;
   arm.kl = kl;

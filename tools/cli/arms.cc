@@ -176,7 +176,7 @@ Arm make_arm(std::string_view name, const ArmDefaults& defaults) {
                       name);
   }
   Arm arm;
-  arm.name = name;
+  arm.kind = arm.name = name;
   arm.options.struct_size = sizeof(Options);
   arm.options.mode = static_cast<int>(defaults.mode);
   arm.options.split_blocks = AttendOptions{}.split_blocks;

@@ -30,7 +30,8 @@ struct ArmDefaults {
 };
 
 struct Arm {
-  std::string name;
+  std::string kind;                   // the known arm that it is a variant of
+  std::string name;                   // kind, unless the list says otherwise
   thriftattn_ggml_options options{};  // short_cache_tokens is set when the model is known
   SelectionUnit step_unit = SelectionUnit::kToken;  // of single decode steps, in either phase
 

@@ -64,7 +64,7 @@ std::string escape(std::string_view text) {
 }
 
 const char* css_class(const ArmReport& arm) {
-  if (arm.name.starts_with("thrift")) return "ours";
+  if (arm.kind == "thrift") return "ours";
   return arm.policy == "exact" ? "ref" : "bar";
 }
 
@@ -221,7 +221,7 @@ std::string settings(const EvalReport& report) {
 // One sentence on the first thrift arm, where there is one.
 std::string headline(const EvalReport& report) {
   for (const ArmReport& arm : report.arms) {
-    if (!arm.name.starts_with("thrift") || !arm.recovery) continue;
+    if (arm.kind != "thrift" || !arm.recovery) continue;
     std::string text = fmt::format(
         "{} reads {:.1f} bits of each K and V element and recovers {:.1f} % of what plain FP4 "
         "loses with its own block in 16 bit",

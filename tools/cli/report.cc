@@ -54,6 +54,7 @@ std::string percent(const std::optional<double>& value) {
 
 ArmReport summarise_arm(const Arm& arm, const ArmResult& result, Phase phase, int head_dim) {
   ArmReport report;
+  report.kind = arm.kind;
   report.name = arm.name;
   report.policy = arm.policy();
   report.budget = arm.budget();

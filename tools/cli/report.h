@@ -14,6 +14,7 @@
 namespace thriftattn::cli {
 
 struct ArmReport {
+  std::string kind;
   std::string name;
   std::string policy;
   double budget = 0;
