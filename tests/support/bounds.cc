@@ -10,7 +10,7 @@ namespace thriftattn::testing {
 namespace {
 
 constexpr double kUnit = 0x1p-24;
-constexpr double kExpError = 0x1p-22;
+constexpr double kExpError = 0x1p-23;
 constexpr double kUnderflow = 0x1p-124;
 
 double gamma(double n) { return n * kUnit / (1 - n * kUnit); }

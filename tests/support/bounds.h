@@ -9,10 +9,10 @@
 //   fma away from
 //              exact, and the dot is head_dim fused multiply-adds in a row:
 //              |s'_j - s_j| <= gamma(head_dim + 5) * scale * sum |q_d k_d|
-//   weight     exp(s' - m): the difference is rounded (u |s_j - m|) and exp is within 2^-22. The
-//   masses and lse take
+//   weight     exp(s' - m): the difference is rounded (u |s_j - m|) and exp is within 2^-23 (1
+//   ulp). The masses and lse take
 //              a second factor, exp(m_block - m), and round its product. So for either
-//              w'_j = w_j (1 + d_j), |d_j| <= D_j = expm1(score + 2 u |s_j - m| + 2 * 2^-22 + 4 u)
+//              w'_j = w_j (1 + d_j), |d_j| <= D_j = expm1(score + 2 u |s_j - m| + 2 * 2^-23 + 4 u)
 //              m cancels exactly: numerator and denominator use the same one.
 //   sums       the numerator is one chain of fmas over a split (at most 64 split_blocks keys), then
 //   one add a split:
