@@ -1,16 +1,16 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Attention over a two-tier KV cache: every block is scored in FP4, the few that carry the mass are computed
-// again from 16 bit, and what carries none is not read.
+// Attention over a two-tier KV cache: every block is scored in FP4, the few that carry the mass are
+// computed again from 16 bit, and what carries none is not read.
 //
 //   1 score    q K of every sealed visible block from the low tier
 //   2 select   masses -> blocks with K promoted, blocks with V promoted, tail
 //   3 rescore  q K of the promoted blocks from the high tier
 //   4 value    one pass of P V, each block in its tier, the tail not read
 //
-// Definition: logits blended by tier; p = softmax over everything visible; out = sum over blocks outside the
-// tail of p v, divided by their p; lse over everything. Results do not depend on threads, company in the
-// batch, page order or ISA, bit for bit.
+// Definition: logits blended by tier; p = softmax over everything visible; out = sum over blocks
+// outside the tail of p v, divided by their p; lse over everything. Results do not depend on
+// threads, company in the batch, page order or ISA, bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -57,10 +57,10 @@ struct AttendReport {
 // Bits of a block's fate in a unit.
 enum BlockFate : std::uint8_t {
   kFateVisible = 1,
-  kFateForced = 2,     // K and V from the high tier
+  kFateForced = 2,  // K and V from the high tier
   kFatePromotedK = 4,
   kFatePromotedV = 8,
-  kFateTail = 16,      // V not read
+  kFateTail = 16,  // V not read
 };
 
 // Which rows selected together, and what became of each block.
@@ -85,14 +85,15 @@ struct AttendOptions {
   std::int64_t crossover_tokens = 0;
   // Blocks of a split: partial results are merged in order of splits. Changes the last bits only.
   int split_blocks = 16;
-  const AttendTrace* replay = nullptr;  // take the fates from here (same units) instead of selecting
+  const AttendTrace* replay =
+      nullptr;  // take the fates from here (same units) instead of selecting
 };
 
 struct AttendParams {
-  ConstTensorView q;                           // [tokens, q_heads, head_dim], F32, F16 or BF16
-  TensorView out;                              // [tokens, q_heads, head_dim]
-  float* lse = nullptr;                        // [tokens, q_heads], natural log; nullptr = not written
-  std::span<const SequenceId> sequences = {};  // whose rows q holds
+  ConstTensorView q;     // [tokens, q_heads, head_dim], F32, F16 or BF16
+  TensorView out;        // [tokens, q_heads, head_dim]
+  float* lse = nullptr;  // [tokens, q_heads], natural log; nullptr = not written
+  std::span<const SequenceId> sequences = {};    // whose rows q holds
   std::span<const std::int64_t> q_offsets = {};  // [sequences + 1]; rows of sequence i in q
   AttendOptions options;
   Executor* executor = nullptr;    // nullptr = the calling thread
@@ -102,7 +103,8 @@ struct AttendParams {
 
 // Causal attention of the last tokens of each sequence: row i of sequence s is its token
 // length - q_len + i, which must have been appended. A non-finite q spoils its own row only.
-// Fails with kInvalidArgument on shapes, sequences or options that make no sense; writes nothing then.
+// Fails with kInvalidArgument on shapes, sequences or options that make no sense; writes nothing
+// then.
 Status attend(const AttendParams& params, const PagedKvCache& cache);
 
 // The same over any source; params.sequences is not used, visibility is the source's.

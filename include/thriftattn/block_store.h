@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Addressable blocks of one layer's low tier. Owners of foreign memory (a ggml buffer, an engine's pages)
-// keep their 16-bit rows and use a BlockStore as the FP4 side of them; PagedKvCache is built on it.
+// Addressable blocks of one layer's low tier. Owners of foreign memory (a ggml buffer, an engine's
+// pages) keep their 16-bit rows and use a BlockStore as the FP4 side of them; PagedKvCache is built
+// on it.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,8 @@ namespace thriftattn {
 
 struct BlockStoreConfig {
   int kv_heads = 0;
-  int head_dim = 0;          // a multiple of 16 from 32 to 256
-  std::int64_t blocks = 0;   // capacity
+  int head_dim = 0;         // a multiple of 16 from 32 to 256
+  std::int64_t blocks = 0;  // capacity
   Numerics numerics = {};
   bool channel_bounds = false;  // keep min and max of K per channel (policy quest)
 };
@@ -37,9 +38,10 @@ class BlockStore {
 
   [[nodiscard]] const BlockStoreConfig& config() const;
 
-  // Quantises one block of every kv head. k and v: [kv_heads] views of 64 rows. Tokens whose bit in `valid`
-  // is clear are never read: zero codes, in no summary. A block with a non-finite valid value is pinned, which is
-  // success. Different blocks may be sealed from different threads at once.
+  // Quantises one block of every kv head. k and v: [kv_heads] views of 64 rows. Tokens whose bit in
+  // `valid` is clear are never read: zero codes, in no summary. A block with a non-finite valid
+  // value is pinned, which is success. Different blocks may be sealed from different threads at
+  // once.
   Status seal(std::int64_t block, std::span<const RowsView> k, std::span<const RowsView> v,
               std::uint64_t valid = ~std::uint64_t{0});
   // Forgets the low tier: the rows behind it changed.
@@ -53,7 +55,8 @@ class BlockStore {
   [[nodiscard]] LowTile tile(std::int64_t block, int kv_head) const;
   [[nodiscard]] BlockSummary summary(std::int64_t block, int kv_head) const;
 
-  // Bytes of the low tier of one block of one kv head: all of it, and what the score and value passes read.
+  // Bytes of the low tier of one block of one kv head: all of it, and what the score and value
+  // passes read.
   [[nodiscard]] std::int64_t tile_bytes() const;
   [[nodiscard]] std::int64_t k_bytes() const;
   [[nodiscard]] std::int64_t v_bytes() const;

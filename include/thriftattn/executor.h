@@ -15,7 +15,8 @@ class Executor {
 
   virtual ~Executor() = default;
   [[nodiscard]] virtual int threads() const = 0;
-  // Calls task(i, thread) once for every i in [0, count), thread in [0, threads()); returns when all are done.
+  // Calls task(i, thread) once for every i in [0, count), thread in [0, threads()); returns when
+  // all are done.
   virtual void run(std::int64_t count, const Task& task) = 0;
 };
 

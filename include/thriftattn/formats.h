@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stored formats: IEEE half, and NVFP4 tiles of one block (64 tokens) of one kv head.
 //
-// NVFP4 is 4-bit E2M1 codes with one E4M3 scale for every 16 values along the contraction axis. K is
-// contracted over head_dim, V over tokens, so a K tile is a panel [head_dim, 64 tokens] and a V tile a
-// panel [64 tokens, head_dim], and both are read by the same code.
+// NVFP4 is 4-bit E2M1 codes with one E4M3 scale for every 16 values along the contraction axis. K
+// is contracted over head_dim, V over tokens, so a K tile is a panel [head_dim, 64 tokens] and a V
+// tile a panel [64 tokens, head_dim], and both are read by the same code.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,9 @@ struct half_t {
 };
 
 // Codes and scales of a matrix [contraction, lanes], lanes contiguous.
-// Nibble i (bits 4i..4i+3) of codes[c * lanes + lane] is element (8c + i, lane); an E2M1 code is sign in
-// bit 3, magnitude {0, .5, 1, 1.5, 2, 3, 4, 6} in bits 0..2. One word feeds one SIMD lane, so every
-// vector width reads the same tile. Scales are normal, positive E4M3 (at least 2^-6).
+// Nibble i (bits 4i..4i+3) of codes[c * lanes + lane] is element (8c + i, lane); an E2M1 code is
+// sign in bit 3, magnitude {0, .5, 1, 1.5, 2, 3, 4, 6} in bits 0..2. One word feeds one SIMD lane,
+// so every vector width reads the same tile. Scales are normal, positive E4M3 (at least 2^-6).
 struct Nvfp4Panel {
   const std::uint32_t* codes = nullptr;  // [contraction / 8, lanes]
   const std::uint8_t* scales = nullptr;  // [contraction / 16, lanes]
@@ -35,24 +35,25 @@ struct Nvfp4Panel {
 };
 
 // The low tier of one block of one kv head.
-// K: k[t][d] = k_mean[d] + 2^k_exponent * code * scale.   V: v[t][d] = 2^(v_exponents[t] - 127) * code * scale.
+// K: k[t][d] = k_mean[d] + 2^k_exponent * code * scale.   V: v[t][d] = 2^(v_exponents[t] - 127) *
+// code * scale.
 struct LowTile {
-  Nvfp4Panel k;                               // [head_dim, 64]
-  const half_t* k_mean = nullptr;             // [head_dim]; what `k` is relative to, zeros if not centred
-  int k_exponent = 0;                         // power of two that keeps K's scales in E4M3's range
-  Nvfp4Panel v;                               // [64, head_dim]
+  Nvfp4Panel k;                    // [head_dim, 64]
+  const half_t* k_mean = nullptr;  // [head_dim]; what `k` is relative to, zeros if not centred
+  int k_exponent = 0;              // power of two that keeps K's scales in E4M3's range
+  Nvfp4Panel v;                    // [64, head_dim]
   const std::uint8_t* v_exponents = nullptr;  // [64], E8M0
 };
 
-// What a sealed block of one kv head stores about itself. Errors are against what the tile decodes to,
-// maxima over tokens of Euclidean norms over head_dim; all are rounded up.
+// What a sealed block of one kv head stores about itself. Errors are against what the tile decodes
+// to, maxima over tokens of Euclidean norms over head_dim; all are rounded up.
 struct BlockSummary {
-  float error_k = 0;                 // max |k - k^|
-  float error_v = 0;                 // max |v - v^|
-  float max_k = 0;                   // max |k^|
-  float max_v = 0;                   // max |v|
-  const half_t* block_mean = nullptr;  // [head_dim], mean of K (also where K is not centred)
-  const float* min_k = nullptr;      // [head_dim], only where asked for (policy quest)
+  float error_k = 0;                     // max |k - k^|
+  float error_v = 0;                     // max |v - v^|
+  float max_k = 0;                       // max |k^|
+  float max_v = 0;                       // max |v|
+  const half_t* block_mean = nullptr;    // [head_dim], mean of K (also where K is not centred)
+  const float* min_k = nullptr;          // [head_dim], only where asked for (policy quest)
   const float* max_k_channel = nullptr;  // [head_dim], only where asked for
 };
 

@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// A paged KV cache of one layer in two tiers: 16-bit rows (the high tier), and FP4 tiles of every full block.
-// A page holds one block (64 tokens) of every kv head.
+// A paged KV cache of one layer in two tiers: 16-bit rows (the high tier), and FP4 tiles of every
+// full block. A page holds one block (64 tokens) of every kv head.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ using SequenceId = std::int32_t;
 
 struct PagedKvCacheConfig {
   int kv_heads = 0;
-  int head_dim = 0;         // a multiple of 16 from 32 to 256
-  std::int64_t pages = 0;   // capacity of the pool
+  int head_dim = 0;        // a multiple of 16 from 32 to 256
+  std::int64_t pages = 0;  // capacity of the pool
   Numerics numerics = {};
   bool channel_bounds = false;  // needed by policy quest
 };
@@ -42,8 +42,9 @@ class PagedKvCache {
 
   // Appends ragged tokens: rows offsets[i] .. offsets[i + 1] of k and v go to sequences[i].
   // k, v: [tokens, kv_heads, head_dim], F32, F16 or BF16, stored as F16. offsets: [sequences + 1].
-  // A block is sealed by the call that fills it. All or nothing: on any error (unknown sequence, wrong shape,
-  // non-finite value, value beyond F16's range, no free page) the cache is as it was before.
+  // A block is sealed by the call that fills it. All or nothing: on any error (unknown sequence,
+  // wrong shape, non-finite value, value beyond F16's range, no free page) the cache is as it was
+  // before.
   Status append(std::span<const SequenceId> sequences, std::span<const std::int64_t> offsets,
                 const ConstTensorView& k, const ConstTensorView& v);
   // The same for one sequence.

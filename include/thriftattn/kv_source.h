@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// What attend reads: blocks, who sees them, and where their tiers are. PagedKvCache is one source; owners of
-// foreign memory write their own.
+// What attend reads: blocks, who sees them, and where their tiers are. PagedKvCache is one source;
+// owners of foreign memory write their own.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,10 @@
 namespace thriftattn {
 
 struct BlockView {
-  bool sealed = false;      // `low` and `summary` are valid; else the block is computed in the high tier
-  bool non_finite = false;  // some row may hold NaN or inf: masked tokens must be skipped, not multiplied
+  bool sealed =
+      false;  // `low` and `summary` are valid; else the block is computed in the high tier
+  bool non_finite =
+      false;  // some row may hold NaN or inf: masked tokens must be skipped, not multiplied
   LowTile low;
   BlockSummary summary;
   RowsView k;  // [64, head_dim]

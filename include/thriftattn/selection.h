@@ -42,8 +42,8 @@ enum class SelectionUnit : std::uint8_t {
 struct Selection {
   Policy policy = Policy::kFp4Mass;
   Budget budget;
-  // Blocks are taken in order of increasing mass (the largest over the unit's rows) while their masses
-  // add up to at most tau: their V is not read. 0 = every V is read.
+  // Blocks are taken in order of increasing mass (the largest over the unit's rows) while their
+  // masses add up to at most tau: their V is not read. 0 = every V is read.
   double tau = 0.01;
   bool force_sink = true;  // the first block is promoted without asking
   bool force_own = true;   // so are the row's own block and partly visible blocks

@@ -38,9 +38,9 @@ using RowDecoder = void (*)(const void* row, float* out, std::int64_t n);
 
 // The 64 rows of a block of one kv head, one row a token: the high tier, read in place.
 struct RowsView {
-  const void* data = nullptr;      // first element of token 0
-  std::int64_t stride_bytes = 0;   // from token to token
-  RowDecoder decode = nullptr;     // nullptr: rows are IEEE half
+  const void* data = nullptr;     // first element of token 0
+  std::int64_t stride_bytes = 0;  // from token to token
+  RowDecoder decode = nullptr;    // nullptr: rows are IEEE half
 };
 
 }  // namespace thriftattn
