@@ -70,6 +70,9 @@ core_tests() {
 }
 
 release_tests() {
+  step "get the model and the text"
+  "$root/scripts/get_model.sh" smollm2 >/dev/null || die "no model"
+  "$root/scripts/get_text.sh" genesis >/dev/null || die "no text"
   configure release -DTHRIFTATTN_WERROR=ON
   build release
   if [ "$mode" = full ]; then
