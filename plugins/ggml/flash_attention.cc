@@ -112,7 +112,7 @@ Status attend_cache(const FlashProblem& p, const MaskBits& mask, const CacheRows
   }
   AttendReport report;
   if (Status s = attend_streams(p, source, attend_with, executor, report); !s.ok()) return s;
-  add_report(stats, report);
+  if (!options.exact) add_report(stats, report);
   return {};
 }
 

@@ -40,7 +40,7 @@ struct thriftattn_ggml_stats {
   size_t struct_size;
   int64_t attention_calls, exact_calls, set_rows, rope, cpy;
   int64_t sealed_blocks, verified_blocks, stale_blocks;
-  // AttendReport, added up.
+  // AttendReport of the calls in FP4, added up.
   int64_t rows, units, blocks, forced, promoted_k, promoted_v, tail, bytes_low, bytes_high;
   double mass_covered, mass_tail;
   double attention_seconds;  // wall time inside FLASH_ATTN_EXT
