@@ -30,6 +30,7 @@ void use_every_writer(Session& session, const CacheKind& kind) {
   const std::size_t saved = llama_state_get_data(context, state.data(), state.size());
   llama_memory_clear(memory, true);
   ASSERT_TRUE(session.decode(session.text(500, 130), {0}, {0}));
+  ASSERT_TRUE(session.decode(session.text(630, 1), {130}, {0}));  // seals what the restore replaces
   ASSERT_EQ(llama_state_set_data(context, state.data(), saved), saved);
   ASSERT_TRUE(session.decode(session.text(396, 2), {296}, {0}));
 
@@ -46,6 +47,9 @@ void use_every_writer(Session& session, const CacheKind& kind) {
   ASSERT_GT(llama_state_seq_set_data_ext(context, state.data(), kept, target, flags), 0u);
   ASSERT_TRUE(session.decode(session.text(398, 3), {298}, {target}));
 
+  llama_memory_seq_rm(memory, 1, -1, -1);
+  ASSERT_TRUE(session.decode(session.text(640, 130), {0}, {1}));
+  ASSERT_TRUE(session.decode(session.text(770, 1), {130}, {1}));  // seals what the copy replaces
   llama_memory_seq_rm(memory, 1, -1, -1);
   llama_memory_seq_cp(memory, 0, 1, -1, -1);
   const llama_pos next = llama_memory_seq_pos_max(memory, 0) + 1;
