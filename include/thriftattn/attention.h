@@ -44,8 +44,6 @@ struct AttendReport {
   double mass_tail = 0;         // softmax mass dropped with the tail, summed over rows
   std::int64_t bytes_low = 0;   // read from the low tier, once per unit
   std::int64_t bytes_high = 0;  // read from the high tier, once per unit
-  double select_us = 0;         // scoring and selecting, summed over threads
-  double value_us = 0;          // rescoring and values, summed over threads
 
   AttendReport& operator+=(const AttendReport& other);
   // Promoted K and V as a share of the unforced blocks' K and V.

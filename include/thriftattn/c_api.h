@@ -169,8 +169,6 @@ typedef struct thriftattn_report {
   double mass_tail;
   int64_t bytes_low;
   int64_t bytes_high;
-  double select_us;
-  double value_us;
 } thriftattn_report;
 
 /* All zeros: calls add to it. */

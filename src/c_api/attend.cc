@@ -103,8 +103,6 @@ void add_report(const AttendReport& from, thriftattn_report* sums) {
   sums->mass_tail += from.mass_tail;
   sums->bytes_low += from.bytes_low;
   sums->bytes_high += from.bytes_high;
-  sums->select_us += from.select_us;
-  sums->value_us += from.value_us;
 }
 
 Status attend_from_c(const thriftattn_cache* cache, const thriftattn_attend_params* in) {

@@ -25,7 +25,6 @@ void Panel::prepare(const CallContext& call, const PanelPlan& plan) {
   rows_ = plan.rows();
   units_ = plan.units();
   head_dim_ = call.source->head_dim();
-  select_us_ = value_us_ = 0;
   gather_masks();
   splits_ =
       static_cast<int>((blocks_ + call.options->split_blocks - 1) / call.options->split_blocks);
@@ -204,8 +203,6 @@ void Panel::add_report(AttendReport& report) {
   const std::int64_t high_bytes = std::int64_t{kBlockTokens} * head_dim_ * 2;
   report.rows += rows_;
   report.units += units_;
-  report.select_us += select_us_;
-  report.value_us += value_us_;
   for (int u = 0; u < units_; ++u) {
     for (std::int64_t b = 0; b < blocks_; ++b) {
       const std::uint8_t f = fate(u, b);

@@ -88,7 +88,6 @@ class Panel {
   std::int64_t blocks_ = 0;  // blocks that some row may see are below this
   bool selected_ = false;    // fates are known before any score
   bool low_q_ = false;       // kW4a4: low-tier scores use q_low_
-  double select_us_ = 0, value_us_ = 0;
 
   std::vector<std::uint64_t> masks_;          // [tokens, blocks]
   std::vector<std::int64_t> own_blocks_;      // [tokens]

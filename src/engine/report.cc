@@ -21,8 +21,6 @@ AttendReport& AttendReport::operator+=(const AttendReport& other) {
   mass_tail += other.mass_tail;
   bytes_low += other.bytes_low;
   bytes_high += other.bytes_high;
-  select_us += other.select_us;
-  value_us += other.value_us;
   return *this;
 }
 
