@@ -12,7 +12,7 @@ import sys
 
 MAX_LINES = 450
 MAX_COLUMNS = 120
-CODE = {".h", ".cc", ".c", ".inc", ".py", ".sh", ".cmake"}
+CODE = {".h", ".cc", ".c", ".cu", ".cuh", ".inc", ".py", ".sh", ".cmake"}
 TEXT = CODE | {".md", ".json", ".yaml", ".in", ".txt", ".html", ".css", ".js", ""}
 WITHOUT_SPDX = {"LICENSE", ".gitignore", ".clang-format", ".clang-tidy", ".editorconfig"}
 SPDX = ("SPDX-FileCopyrightText: ", "SPDX-License-Identifier: Apache-2.0")
@@ -73,7 +73,7 @@ def check(root):
         lines = text.splitlines()
         if text and not text.endswith("\n"):
             errors.append(f"{name}:{len(lines)}: no newline at the end")
-        if path.suffix in {".h", ".cc", ".c"}:
+        if path.suffix in {".h", ".cc", ".c", ".cu", ".cuh"}:
             counts.append(len(lines))
         errors += [f"{name}:{number}: {what}" for number, what in check_lines(path, lines)]
     return errors, counts

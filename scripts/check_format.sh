@@ -19,5 +19,5 @@ case ${1:-} in
     ;;
 esac
 # shellcheck disable=SC2086  # mode is words
-find include src tests tools plugins examples -name '*.h' -o -name '*.cc' -o -name '*.c' |
+find include src tests tools plugins examples -name '*.h' -o -name '*.cc' -o -name '*.c' -o -name '*.cu' -o -name '*.cuh' |
   xargs clang-format --style=file $mode

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proves the layers: a file includes only what stands before it.
 
-numeric < kv, selection < engine < cpu < c_api < tools, plugins
+numeric < kv, selection < engine < cpu, cuda < c_api < tools, plugins
 
 The library includes nothing beyond itself and the standard library; tools and plugins see of it only
 include/thriftattn; tests may see everything.
@@ -14,11 +14,13 @@ import pathlib
 import re
 import sys
 
-RANK = {"numeric": 0, "kv": 1, "selection": 1, "engine": 2, "cpu": 3, "c_api": 4}
+RANK = {"numeric": 0, "kv": 1, "selection": 1, "engine": 2, "cpu": 3, "cuda": 3, "c_api": 4}
 OUTSIDE = ("tools", "plugins", "examples")
-SOURCES = {".h", ".cc", ".c", ".inc"}
+SOURCES = {".h", ".cc", ".c", ".inc", ".cu", ".cuh"}
 # Headers with a suffix that count as standard: C99's of the C API, and the compilers' intrinsics.
 SYSTEM_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "immintrin.h", "cpuid.h"}
+# Of the toolkit, for src/cuda alone.
+CUDA_HEADERS = {"cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h"}
 # A tool may steer the loaded ggml module through its one public header.
 PLUGIN_HEADERS = {"plugins/ggml/thriftattn_ggml.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -43,6 +45,8 @@ def resolve(root, path, name):
 def library_error(path, quoted, name, target):
     """What is wrong with an include of src/ or include/, or None."""
     if not quoted:
+        if path.startswith("src/cuda/") and name in CUDA_HEADERS:
+            return None
         if "." in name and name not in SYSTEM_HEADERS:
             return f"<{name}> is not a standard header"
         return None

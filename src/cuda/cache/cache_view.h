@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// The device's side of a CudaKvCache as kernels see it; passed to them by value.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cuda/common/tile_layout.h"
+#include "numeric/host_device.h"
+
+namespace thriftattn::cuda {
+
+// The first value that an append refused; `code` is written last. Zero = none so far.
+struct AppendFault {
+  std::uint32_t code = 0;  // 1: K, 2: V
+  std::int32_t sequence = 0;
+  std::int32_t token = 0;  // of the refused call
+  std::int32_t kv_head = 0;
+  std::int32_t dim = 0;
+  float value = 0;
+};
+
+struct CacheView {
+  int kv_heads = 0;
+  int head_dim = 0;
+  int max_blocks = 0;  // of a sequence
+
+  std::byte* low_k = nullptr;   // [pages, kv_heads, k_bytes]
+  std::byte* low_v = nullptr;   // [pages, kv_heads, v_bytes]
+  std::byte* high_k = nullptr;  // [pages, kv_heads, high_bytes], maybe in pinned host memory
+  std::byte* high_v = nullptr;
+  half_t* block_mean = nullptr;  // [pages, kv_heads, head_dim], mean of K
+  float* k_min = nullptr;        // [pages, kv_heads, head_dim], nullptr where not asked for
+  float* k_max = nullptr;
+
+  std::int32_t* block_table = nullptr;  // [sequences, max_blocks], physical pages
+  std::int32_t* lengths = nullptr;      // [sequences], tokens
+  AppendFault* fault = nullptr;
+
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE std::size_t cell(int page, int kv_head) const {
+    return static_cast<std::size_t>(page) * kv_heads + kv_head;
+  }
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE int page(int sequence, int block) const {
+    return block_table[static_cast<std::size_t>(sequence) * max_blocks + block];
+  }
+};
+
+}  // namespace thriftattn::cuda
