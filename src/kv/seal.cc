@@ -24,6 +24,8 @@ constexpr int kCodesPerWord = 8;
 // Token exponents stay where 2^e and 2^-e are normal floats, with room for the shift of the block.
 constexpr int kMinTokenExponent = -100;
 constexpr int kMaxShift = 16;
+// 2^(e - largest e of the block) is a normal half: decoders may hold it as one.
+constexpr int kTokenExponentRange = 14;
 
 bool is_valid(const SealInput& input, int token) { return ((input.valid >> token) & 1) != 0; }
 
@@ -111,8 +113,9 @@ float largest_magnitude(const float* row, int n) {
   return amax;
 }
 
-// exponents[64] of V. A shift of the whole block puts its largest scale just below 448, which
-// leaves the most room above the smallest one.
+// exponents[64] of V. A token that is smaller than 2^-14 of the largest one keeps that distance:
+// its values lie below the resolution of a group that it shares. A shift of the whole block puts
+// its largest scale just below 448, which leaves the most room above the smallest one.
 void value_exponents(const SealInput& input, const float* rows, int* exponents) {
   const int head_dim = input.head_dim;
   const ScaleRule rule = input.numerics.scale_rule;
@@ -121,10 +124,14 @@ void value_exponents(const SealInput& input, const float* rows, int* exponents) 
     std::fill_n(exponents, kBlockTokens, numeric::scale_exponent(amax, rule));
     return;
   }
+  for (int token = 0; token < kBlockTokens; ++token) {
+    exponents[token] = token_exponent(rows + token * head_dim, head_dim);
+  }
+  const int smallest = *std::max_element(exponents, exponents + kBlockTokens) - kTokenExponentRange;
   float amax = 0;
   for (int token = 0; token < kBlockTokens; ++token) {
     const float* row = rows + token * head_dim;
-    exponents[token] = token_exponent(row, head_dim);
+    exponents[token] = std::max(exponents[token], smallest);
     const float unit = numeric::power_of_two(-exponents[token]);
     amax = std::max(amax, largest_magnitude(row, head_dim) * unit);
   }

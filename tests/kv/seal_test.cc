@@ -182,16 +182,16 @@ INSTANTIATE_TEST_SUITE_P(All, Seal, ::testing::ValuesIn(cases()), name_of);
 
 TEST(SealExponents, FollowTheRmsOfEachToken) {
   constexpr int kHeadDim = 64;
-  // Token t has rms 2^(t / 4 - 8) exactly.
+  // Token t has rms 2^(t / 5 - 8) exactly.
   const BlockRows k = BlockRows::gaussian(kHeadDim, 3);
   const BlockRows v(kHeadDim, [](int, int token, int d) {
-    return std::ldexp(d % 2 == 0 ? 1.0f : -1.0f, token / 4 - 8);
+    return std::ldexp(d % 2 == 0 ? 1.0f : -1.0f, token / 5 - 8);
   });
   BlockStore store = testing::make_store(kHeadDim);
   ASSERT_TRUE(store.seal(0, k.views(), v.views()).ok());
   const LowTile tile = store.tile(0, 1);
   for (int token = 0; token < kBlockTokens; ++token) {
-    EXPECT_EQ(tile.v_exponents[token] - tile.v_exponents[0], token / 4) << token;
+    EXPECT_EQ(tile.v_exponents[token] - tile.v_exponents[0], token / 5) << token;
   }
   EXPECT_EQ(store.summary(0, 1).error_v, 0);  // every |u| is the same power of two
 
@@ -199,6 +199,21 @@ TEST(SealExponents, FollowTheRmsOfEachToken) {
   ASSERT_TRUE(plain.seal(0, k.views(), v.views()).ok());
   for (int token = 1; token < kBlockTokens; ++token) {
     EXPECT_EQ(plain.tile(0, 1).v_exponents[token], plain.tile(0, 1).v_exponents[0]);
+  }
+}
+
+TEST(SealExponents, StayWithinFourteenOfTheLargest) {
+  constexpr int kHeadDim = 64;
+  const BlockRows k = BlockRows::gaussian(kHeadDim, 3);
+  // Token t has rms 2^(15 - t / 2) exactly, from 2^15 down to 2^-16, and the last token is zero.
+  const BlockRows v(kHeadDim, [](int, int token, int) {
+    return token == 63 ? 0.0f : std::ldexp(1.0f, 15 - token / 2);
+  });
+  BlockStore store = testing::make_store(kHeadDim);
+  ASSERT_TRUE(store.seal(0, k.views(), v.views()).ok());
+  const LowTile tile = store.tile(0, 1);
+  for (int token = 0; token < kBlockTokens; ++token) {
+    EXPECT_EQ(tile.v_exponents[0] - tile.v_exponents[token], std::min(token / 2, 14)) << token;
   }
 }
 
