@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Addressable blocks of one layer's low tier. Owners of foreign memory (a ggml buffer, an engine's
-// pages) keep their 16-bit rows and use a BlockStore as the FP4 side of them; PagedKvCache is built
-// on it.
+// Addressable blocks of one layer's FP4 tiles. Owners of foreign memory (a ggml buffer, an engine's
+// pages) keep their 16-bit rows and use a BlockStore as the FP4 side of them; with a nested high
+// tier the rows of a sealed block are not needed any more. PagedKvCache is built on it.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ struct BlockStoreConfig {
   std::int64_t blocks = 0;  // capacity
   Numerics numerics = {};
   bool channel_bounds = false;  // keep min and max of K per channel (policy quest)
+  HighTier high_tier = HighTier::kRows16;
 };
 
 class BlockStore {
@@ -54,12 +55,18 @@ class BlockStore {
   // Only where state(block) is kSealed.
   [[nodiscard]] LowTile tile(std::int64_t block, int kv_head) const;
   [[nodiscard]] BlockSummary summary(std::int64_t block, int kv_head) const;
+  // Only where, besides, config().high_tier is kNested.
+  [[nodiscard]] ResidualTile residual(std::int64_t block, int kv_head) const;
 
   // Bytes of the low tier of one block of one kv head: all of it, and what the score and value
   // passes read.
   [[nodiscard]] std::int64_t tile_bytes() const;
   [[nodiscard]] std::int64_t k_bytes() const;
   [[nodiscard]] std::int64_t v_bytes() const;
+  // Bytes of the residual of one block's K, and of its V, of one kv head; 0 where not nested.
+  [[nodiscard]] std::int64_t residual_bytes() const;
+  // Bytes allocated for all blocks.
+  [[nodiscard]] std::int64_t memory_bytes() const;
 
  private:
   struct Impl;

@@ -45,6 +45,27 @@ struct LowTile {
   const std::uint8_t* v_exponents = nullptr;  // [64], E8M0
 };
 
+// What a sealed block is promoted to.
+enum class HighTier : std::uint8_t {
+  kRows16,  // its 16-bit rows, which somebody keeps
+  kNested,  // its low tier plus NVFP4 of what that leaves: no rows once the block is sealed
+};
+
+// A residual is stored in the units of its low tier times 2^-2, in every block. A low-tier code is
+// off by at most one scale of its group, so at most 448: amax / 6 of four times that fits E4M3, and
+// neither an exponent nor a shift needs to be stored.
+inline constexpr int kResidualShift = 2;
+
+// What the nested high tier adds to a low tile: k - k_low = 2^k_exponent * code * scale and
+// v - v_low = 2^(v_exponents[t] - 127 - kResidualShift) * code * scale, with the low tile's token
+// exponents. Products use it as a second operand of its own (q k_low + q k_residual): the sum is
+// not exact in 16 bits.
+struct ResidualTile {
+  Nvfp4Panel k;        // [head_dim, 64], no mean
+  int k_exponent = 0;  // the low tile's k_exponent - kResidualShift
+  Nvfp4Panel v;        // [64, head_dim]
+};
+
 // What a sealed block of one kv head stores about itself. Errors are against what the tile decodes
 // to, maxima over tokens of Euclidean norms over head_dim; all are rounded up.
 struct BlockSummary {
@@ -55,6 +76,8 @@ struct BlockSummary {
   const half_t* block_mean = nullptr;    // [head_dim], mean of K (also where K is not centred)
   const float* min_k = nullptr;          // [head_dim], only where asked for (policy quest)
   const float* max_k_channel = nullptr;  // [head_dim], only where asked for
+  float nested_error_k = 0;              // max |k - (k^ + residual)|, 0 where the rows are kept
+  float nested_error_v = 0;              // max |v - (v^ + residual)|, 0 where the rows are kept
 };
 
 enum class ScaleRule : std::uint8_t {

@@ -21,7 +21,8 @@ std::optional<std::int64_t> checked_product(std::initializer_list<std::int64_t> 
 std::optional<Arena> Arena::allocate(std::int64_t bytes) {
   Arena arena;
   if (bytes == 0) return arena;
-  const auto size = static_cast<std::size_t>(round_up_to_line(bytes));
+  arena.bytes_ = round_up_to_line(bytes);
+  const auto size = static_cast<std::size_t>(arena.bytes_);
   arena.memory_.reset(
       static_cast<std::byte*>(std::aligned_alloc(std::size_t{kCacheLineBytes}, size)));
   if (arena.memory_ == nullptr) return std::nullopt;

@@ -27,8 +27,10 @@ class Arena {
 
   [[nodiscard]] std::byte* at(std::int64_t offset) { return memory_.get() + offset; }
   [[nodiscard]] const std::byte* at(std::int64_t offset) const { return memory_.get() + offset; }
+  [[nodiscard]] std::int64_t bytes() const { return bytes_; }
 
  private:
+  std::int64_t bytes_ = 0;
   std::unique_ptr<std::byte, FreeDeleter> memory_;
 };
 

@@ -14,12 +14,15 @@
 
 namespace thriftattn {
 
-// Tiles are [blocks, kv_heads, k_bytes], then [blocks, kv_heads, v_bytes]: two streams. A record is
-// a BlockRecord, then the mean of K where the tile does not hold it, then the channel bounds.
+// Tiles are [blocks, kv_heads, k_bytes], then [blocks, kv_heads, v_bytes]: two streams. Nested, the
+// residuals of K and then those of V follow, each [blocks, kv_heads, residual_bytes]. A record is a
+// BlockRecord, then the mean of K where the tile does not hold it, then the channel bounds.
 struct BlockStore::Impl {
   BlockStoreConfig config;
   kv::TileLayout layout;
   std::int64_t v_begin = 0;
+  std::int64_t k_residual_begin = 0;
+  std::int64_t v_residual_begin = 0;
   std::int64_t record_bytes = 0;
   kv::Arena tiles;
   kv::Arena records;
@@ -32,6 +35,13 @@ struct BlockStore::Impl {
   [[nodiscard]] std::byte* k_tile(std::int64_t i) { return tiles.at(i * layout.k_bytes()); }
   [[nodiscard]] std::byte* v_tile(std::int64_t i) {
     return tiles.at(v_begin + i * layout.v_bytes());
+  }
+  [[nodiscard]] bool nested() const { return config.high_tier == HighTier::kNested; }
+  [[nodiscard]] std::byte* k_residual(std::int64_t i) {
+    return nested() ? tiles.at(k_residual_begin + i * layout.residual_bytes()) : nullptr;
+  }
+  [[nodiscard]] std::byte* v_residual(std::int64_t i) {
+    return nested() ? tiles.at(v_residual_begin + i * layout.residual_bytes()) : nullptr;
   }
   [[nodiscard]] std::byte* record(std::int64_t i) { return records.at(i * record_bytes); }
   [[nodiscard]] half_t* block_mean(std::int64_t i) {
@@ -100,32 +110,37 @@ bool BlockStore::Impl::seal_head(std::int64_t i, const RowsView& k, const RowsVi
                                  std::uint64_t valid) {
   auto* stored = new (record(i)) kv::BlockRecord;
   kv::SealInput input{k, valid, config.head_dim, config.numerics};
-  const kv::KeyTarget target{k_tile(i), block_mean(i), channel_min(i), channel_max(i)};
+  const kv::KeyTarget target{k_tile(i), block_mean(i), channel_min(i), channel_max(i),
+                             k_residual(i)};
   if (!kv::seal_keys(input, target, *stored)) return false;
   input.rows = v;
-  return kv::seal_values(input, v_tile(i), *stored);
+  return kv::seal_values(input, {v_tile(i), v_residual(i)}, *stored);
 }
 
 Result<BlockStore> BlockStore::create(const BlockStoreConfig& config) {
   Status shape = kv::check_shape(config.kv_heads, config.head_dim, config.blocks,
                                  std::numeric_limits<std::int64_t>::max(), "blocks");
   if (!shape.ok()) return shape;
+  if (Status tier = kv::check_high_tier(config.high_tier); !tier.ok()) return tier;
 
   std::unique_ptr<Impl> impl(new (std::nothrow) Impl);
   if (impl == nullptr) return no_memory(config);
   impl->config = config;
   impl->layout = kv::TileLayout{config.head_dim};
   impl->record_bytes = record_size(config);
-  const auto k_bytes =
-      kv::checked_product({config.blocks, config.kv_heads, impl->layout.k_bytes()});
-  const auto v_bytes =
-      kv::checked_product({config.blocks, config.kv_heads, impl->layout.v_bytes()});
+  const std::int64_t residual_bytes = impl->nested() ? impl->layout.residual_bytes() : 0;
+  const auto tile_bytes =
+      kv::checked_product({config.blocks, config.kv_heads,
+                           impl->layout.k_bytes() + impl->layout.v_bytes() + 2 * residual_bytes});
   const auto record_bytes =
       kv::checked_product({config.blocks, config.kv_heads, impl->record_bytes});
-  if (!k_bytes || !v_bytes || !record_bytes) return no_memory(config);
+  if (!tile_bytes || !record_bytes) return no_memory(config);
 
-  impl->v_begin = *k_bytes;
-  auto tiles = kv::Arena::allocate(*k_bytes + *v_bytes);
+  const std::int64_t tiles_of_a_kind = config.blocks * config.kv_heads;
+  impl->v_begin = tiles_of_a_kind * impl->layout.k_bytes();
+  impl->k_residual_begin = impl->v_begin + tiles_of_a_kind * impl->layout.v_bytes();
+  impl->v_residual_begin = impl->k_residual_begin + tiles_of_a_kind * residual_bytes;
+  auto tiles = kv::Arena::allocate(*tile_bytes);
   auto records = kv::Arena::allocate(*record_bytes);
   impl->states = kv::allocate_zeroed<State>(config.blocks);
   impl->generations = kv::allocate_zeroed<std::uint32_t>(config.blocks);
@@ -184,6 +199,19 @@ LowTile BlockStore::tile(std::int64_t block, int kv_head) const {
   return tile;
 }
 
+ResidualTile BlockStore::residual(std::int64_t block, int kv_head) const {
+  const std::int64_t i = impl_->index(block, kv_head);
+  const LowTile low = tile(block, kv_head);
+  const auto panel = [this](const std::byte* part, const Nvfp4Panel& refined) -> Nvfp4Panel {
+    return {reinterpret_cast<const std::uint32_t*>(part),
+            reinterpret_cast<const std::uint8_t*>(part + impl_->layout.residual_scales()),
+            refined.contraction, refined.lanes};
+  };
+  return {.k = panel(impl_->k_residual(i), low.k),
+          .k_exponent = low.k_exponent - kResidualShift,
+          .v = panel(impl_->v_residual(i), low.v)};
+}
+
 BlockSummary BlockStore::summary(std::int64_t block, int kv_head) const {
   const std::int64_t i = impl_->index(block, kv_head);
   const auto& record = *reinterpret_cast<const kv::BlockRecord*>(impl_->record(i));
@@ -193,11 +221,20 @@ BlockSummary BlockStore::summary(std::int64_t block, int kv_head) const {
           .max_v = record.max_v,
           .block_mean = impl_->block_mean(i),
           .min_k = impl_->channel_min(i),
-          .max_k_channel = impl_->channel_max(i)};
+          .max_k_channel = impl_->channel_max(i),
+          .nested_error_k = record.nested_error_k,
+          .nested_error_v = record.nested_error_v};
 }
 
 std::int64_t BlockStore::tile_bytes() const { return k_bytes() + v_bytes(); }
 std::int64_t BlockStore::k_bytes() const { return impl_->layout.k_bytes(); }
 std::int64_t BlockStore::v_bytes() const { return impl_->layout.v_bytes(); }
+std::int64_t BlockStore::residual_bytes() const {
+  return impl_->nested() ? impl_->layout.residual_bytes() : 0;
+}
+std::int64_t BlockStore::memory_bytes() const {
+  const std::int64_t of_a_block = sizeof(State) + sizeof(std::uint32_t);
+  return impl_->tiles.bytes() + impl_->records.bytes() + impl_->config.blocks * of_a_block;
+}
 
 }  // namespace thriftattn

@@ -75,18 +75,72 @@ void channel_bounds(const SealInput& input, const float* rows, float* low, float
   }
 }
 
-// Puts group `group` of one lane into a panel part [contraction, lanes] at `codes` and `scales`.
-void store_group(const Nvfp4Group& quantized, int group, int lane, int lanes, std::byte* codes,
-                 std::byte* scales) {
+// A panel [contraction, lanes] to be written.
+struct PanelTarget {
+  std::byte* codes = nullptr;
+  std::byte* scales = nullptr;
+  int lanes = 0;
+};
+
+// Puts group `group` of one lane into a panel.
+void store_group(const Nvfp4Group& quantized, int group, int lane, const PanelTarget& target) {
   for (int half = 0; half < kScaleGroup / kCodesPerWord; ++half) {
     std::uint32_t word = 0;
     for (int i = 0; i < kCodesPerWord; ++i) {
       word |= std::uint32_t{quantized.codes[half * kCodesPerWord + i]} << (4 * i);
     }
-    const int index = (group * (kScaleGroup / kCodesPerWord) + half) * lanes + lane;
-    std::memcpy(codes + index * sizeof(word), &word, sizeof(word));
+    const int index = (group * (kScaleGroup / kCodesPerWord) + half) * target.lanes + lane;
+    std::memcpy(target.codes + index * sizeof(word), &word, sizeof(word));
   }
-  scales[group * lanes + lane] = std::byte{quantized.scale};
+  target.scales[group * target.lanes + lane] = std::byte{quantized.scale};
+}
+
+// Where a group of 16 goes, and what it decodes to there, in the units of its low tier.
+struct GroupTarget {
+  PanelTarget low;
+  PanelTarget residual;  // codes are nullptr where not wanted
+  ScaleRule rule = ScaleRule::kFourOverSix;
+};
+struct DecodedGroup {
+  float low[kScaleGroup] = {};
+  float residual[kScaleGroup] = {};  // zeros where not wanted
+};
+
+// Quantises 16 values, and what that leaves of them. The difference of a value and its code is
+// exact in fp32, and so is its multiple by a power of two.
+DecodedGroup seal_group(const float* x, int group, int lane, const GroupTarget& target) {
+  DecodedGroup decoded;
+  const Nvfp4Group low = numeric::quantize_group(x, target.rule);
+  store_group(low, group, lane, target.low);
+  numeric::dequantize_group(low, decoded.low);
+  if (target.residual.codes == nullptr) return decoded;
+
+  const float up = numeric::power_of_two(kResidualShift);
+  const float down = numeric::power_of_two(-kResidualShift);
+  float left[kScaleGroup];
+  for (int i = 0; i < kScaleGroup; ++i) left[i] = (x[i] - decoded.low[i]) * up;
+  const Nvfp4Group residual = numeric::quantize_group(left, target.rule);
+  store_group(residual, group, lane, target.residual);
+  numeric::dequantize_group(residual, decoded.residual);
+  for (float& r : decoded.residual) r *= down;
+  return decoded;
+}
+
+// Largest squared norms over the tokens of a block.
+struct WorstSquares {
+  double error = 0;
+  double nested_error = 0;
+  double norm = 0;
+  void take(const WorstSquares& token) {
+    error = std::max(error, token.error);
+    nested_error = std::max(nested_error, token.nested_error);
+    norm = std::max(norm, token.norm);
+  }
+};
+
+PanelTarget residual_target(std::byte* part, const TileLayout& layout, int lanes) {
+  if (part == nullptr) return {};
+  return {part, part + layout.residual_scales(), lanes};
 }
 
 // Square root of a sum of squares as a float that is never below it. The factor covers the rounding
@@ -168,37 +222,37 @@ bool seal_keys(const SealInput& input, const KeyTarget& target, BlockRecord& rec
   const float down = numeric::power_of_two(-record.k_exponent);
   const double up = numeric::power_of_two(record.k_exponent);
 
-  double worst_error = 0;
-  double worst_norm = 0;
+  const GroupTarget tiers{.low = {target.tile, target.tile + layout.k_scales(), kBlockTokens},
+                          .residual = residual_target(target.residual, layout, kBlockTokens),
+                          .rule = input.numerics.scale_rule};
+  WorstSquares worst;
   for (int token = 0; token < kBlockTokens; ++token) {
     const float* row = rows + token * input.head_dim;
     const bool valid = is_valid(input, token);
-    double error = 0;
-    double norm = 0;
+    WorstSquares squares;
     for (int begin = 0; begin < input.head_dim; begin += kScaleGroup) {
       float x[kScaleGroup] = {};
       for (int i = 0; i < kScaleGroup && valid; ++i)
         x[i] = (row[begin + i] - mean[begin + i]) * down;
-      const Nvfp4Group group = numeric::quantize_group(x, input.numerics.scale_rule);
-      store_group(group, begin / kScaleGroup, token, kBlockTokens, target.tile,
-                  target.tile + layout.k_scales());
-      numeric::dequantize_group(group, x);
+      const DecodedGroup group = seal_group(x, begin / kScaleGroup, token, tiers);
       for (int i = 0; i < kScaleGroup && valid; ++i) {
-        const double decoded = mean[begin + i] + up * x[i];
+        const double decoded = mean[begin + i] + up * group.low[i];
         const double difference = row[begin + i] - decoded;
-        error += difference * difference;
-        norm += decoded * decoded;
+        const double left = difference - up * group.residual[i];
+        squares.error += difference * difference;
+        squares.nested_error += left * left;
+        squares.norm += decoded * decoded;
       }
     }
-    worst_error = std::max(worst_error, error);
-    worst_norm = std::max(worst_norm, norm);
+    worst.take(squares);
   }
-  record.error_k = norm_rounded_up(worst_error);
-  record.max_k = norm_rounded_up(worst_norm);
+  record.error_k = norm_rounded_up(worst.error);
+  record.max_k = norm_rounded_up(worst.norm);
+  record.nested_error_k = target.residual != nullptr ? norm_rounded_up(worst.nested_error) : 0.0f;
   return true;
 }
 
-bool seal_values(const SealInput& input, std::byte* tile, BlockRecord& record) {
+bool seal_values(const SealInput& input, const ValueTarget& target, BlockRecord& record) {
   const TileLayout layout{input.head_dim};
   float rows[kBlockTokens * kMaxHeadDim];
   if (!load_rows(input, rows)) return false;
@@ -206,11 +260,14 @@ bool seal_values(const SealInput& input, std::byte* tile, BlockRecord& record) {
   int exponents[kBlockTokens];
   value_exponents(input, rows, exponents);
   for (int token = 0; token < kBlockTokens; ++token) {
-    tile[layout.v_exponents() + token] = std::byte{numeric::exponent_to_e8m0(exponents[token])};
+    target.tile[layout.v_exponents() + token] =
+        std::byte{numeric::exponent_to_e8m0(exponents[token])};
   }
 
-  double errors[kBlockTokens] = {};
-  double norms[kBlockTokens] = {};
+  const GroupTarget tiers{.low = {target.tile, target.tile + layout.v_scales(), input.head_dim},
+                          .residual = residual_target(target.residual, layout, input.head_dim),
+                          .rule = input.numerics.scale_rule};
+  WorstSquares tokens[kBlockTokens];
   for (int begin = 0; begin < kBlockTokens; begin += kScaleGroup) {
     float down[kScaleGroup];
     float up[kScaleGroup];
@@ -222,19 +279,23 @@ bool seal_values(const SealInput& input, std::byte* tile, BlockRecord& record) {
       const float* column = rows + begin * input.head_dim + d;
       float x[kScaleGroup];
       for (int i = 0; i < kScaleGroup; ++i) x[i] = column[i * input.head_dim] * down[i];
-      const Nvfp4Group group = numeric::quantize_group(x, input.numerics.scale_rule);
-      store_group(group, begin / kScaleGroup, d, input.head_dim, tile, tile + layout.v_scales());
-      numeric::dequantize_group(group, x);
+      const DecodedGroup group = seal_group(x, begin / kScaleGroup, d, tiers);
       for (int i = 0; i < kScaleGroup; ++i) {
         const double value = column[i * input.head_dim];
-        const double difference = value - static_cast<double>(up[i]) * x[i];
-        errors[begin + i] += difference * difference;
-        norms[begin + i] += value * value;
+        const double difference = value - static_cast<double>(up[i]) * group.low[i];
+        const double left = difference - static_cast<double>(up[i]) * group.residual[i];
+        WorstSquares& squares = tokens[begin + i];
+        squares.error += difference * difference;
+        squares.nested_error += left * left;
+        squares.norm += value * value;
       }
     }
   }
-  record.error_v = norm_rounded_up(*std::max_element(errors, errors + kBlockTokens));
-  record.max_v = norm_rounded_up(*std::max_element(norms, norms + kBlockTokens));
+  WorstSquares worst;
+  for (const WorstSquares& token : tokens) worst.take(token);
+  record.error_v = norm_rounded_up(worst.error);
+  record.max_v = norm_rounded_up(worst.norm);
+  record.nested_error_v = target.residual != nullptr ? norm_rounded_up(worst.nested_error) : 0.0f;
   return true;
 }
 

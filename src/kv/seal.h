@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Turns 64 rows of one kv head into a tile and its summary: the definition of the low tier.
+// Turns 64 rows of one kv head into a tile, its residual and its summary: the definition of the low
+// tier and of the nested high tier.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +19,8 @@ struct BlockRecord {
   float error_v = 0;
   float max_k = 0;
   float max_v = 0;
+  float nested_error_k = 0;
+  float nested_error_v = 0;
   std::int32_t k_exponent = 0;
 };
 
@@ -32,16 +35,22 @@ struct SealInput {
 };
 
 struct KeyTarget {
-  std::byte* tile = nullptr;     // the K part
-  half_t* block_mean = nullptr;  // [head_dim]; may be the tile's own mean where K is centred
-  float* channel_min = nullptr;  // [head_dim], nullptr = not wanted
-  float* channel_max = nullptr;  // [head_dim], with channel_min
+  std::byte* tile = nullptr;      // the K part
+  half_t* block_mean = nullptr;   // [head_dim]; may be the tile's own mean where K is centred
+  float* channel_min = nullptr;   // [head_dim], nullptr = not wanted
+  float* channel_max = nullptr;   // [head_dim], with channel_min
+  std::byte* residual = nullptr;  // the residual of K, nullptr = not wanted
+};
+
+struct ValueTarget {
+  std::byte* tile = nullptr;      // the V part
+  std::byte* residual = nullptr;  // the residual of V, nullptr = not wanted
 };
 
 // Each writes its fields of `record` and returns false, with the target in no particular state,
 // where a valid value is not finite. Rows that are not valid have zero residuals (K) or are zero
 // (V), and enter neither mean, errors nor maxima.
 bool seal_keys(const SealInput& input, const KeyTarget& target, BlockRecord& record);
-bool seal_values(const SealInput& input, std::byte* tile, BlockRecord& record);
+bool seal_values(const SealInput& input, const ValueTarget& target, BlockRecord& record);
 
 }  // namespace thriftattn::kv

@@ -4,8 +4,6 @@
 
 #include <string>
 
-#include "thriftattn/formats.h"
-
 namespace thriftattn::kv {
 
 Status check_shape(int kv_heads, int head_dim, std::int64_t capacity, std::int64_t capacity_limit,
@@ -22,6 +20,12 @@ Status check_shape(int kv_heads, int head_dim, std::int64_t capacity, std::int64
                             ": must be from 1 to " + std::to_string(capacity_limit));
   }
   return {};
+}
+
+Status check_high_tier(HighTier high_tier) {
+  if (high_tier <= HighTier::kNested) return {};
+  return invalid_argument("high_tier " + std::to_string(static_cast<int>(high_tier)) +
+                          ": supported 0 (rows16), 1 (nested)");
 }
 
 }  // namespace thriftattn::kv

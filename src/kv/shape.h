@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "thriftattn/formats.h"
 #include "thriftattn/status.h"
 
 namespace thriftattn::kv {
@@ -12,5 +13,7 @@ namespace thriftattn::kv {
 // `capacity` counts what `unit` ("blocks", "pages") names and must stay below `capacity_limit`.
 Status check_shape(int kv_heads, int head_dim, std::int64_t capacity, std::int64_t capacity_limit,
                    const char* unit);
+// A value outside the enumeration, which a caller may have cast.
+Status check_high_tier(HighTier high_tier);
 
 }  // namespace thriftattn::kv

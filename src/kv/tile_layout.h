@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Where the parts of one tile (one block of one kv head) lie. The K part and the V part are each
-// one contiguous run, since one pass reads either of them; every part starts on a cache line.
+// Where the parts of one tile (one block of one kv head) lie. The K part, the V part and the two
+// residuals are each one contiguous run, since one pass reads any of them; every part starts on a
+// cache line.
 #pragma once
 
 #include <cstdint>
@@ -35,10 +36,16 @@ struct TileLayout {
     return v_scales() + kBlockTokens / kScaleGroup * head_dim;
   }
   [[nodiscard]] constexpr std::int64_t v_bytes() const { return v_exponents() + kBlockTokens; }
+
+  // Residual of K, residual of V (nested high tier): codes and scales as in the part that they
+  // refine, nothing else.
+  [[nodiscard]] constexpr std::int64_t residual_scales() const { return k_scales(); }
+  [[nodiscard]] constexpr std::int64_t residual_bytes() const { return k_mean(); }
 };
 
 static_assert(TileLayout{128}.k_bytes() == 4096 + 512 + 256);
 static_assert(TileLayout{128}.v_bytes() == 4096 + 512 + 64);
+static_assert(TileLayout{128}.residual_bytes() == 4096 + 512);
 static_assert(TileLayout{48}.k_mean() % kCacheLineBytes == 0);
 static_assert(TileLayout{48}.v_bytes() % kCacheLineBytes == 0);
 

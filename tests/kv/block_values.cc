@@ -21,6 +21,11 @@ void add_bytes(std::vector<std::uint8_t>& out, const T* data, std::int64_t count
   out.insert(out.end(), bytes, bytes + count * static_cast<std::int64_t>(sizeof(T)));
 }
 
+void add_panel(std::vector<std::uint8_t>& out, const Nvfp4Panel& panel) {
+  add_bytes(out, panel.codes, panel.contraction / 8 * panel.lanes);
+  add_bytes(out, panel.scales, panel.contraction / kScaleGroup * panel.lanes);
+}
+
 }  // namespace
 
 BlockRows::BlockRows(int head_dim, const Value& value)
@@ -72,25 +77,24 @@ std::vector<RowsView> BlockRows::views() const {
 }
 
 BlockStore make_store(int head_dim, const Numerics& numerics, std::int64_t blocks,
-                      bool channel_bounds) {
+                      bool channel_bounds, HighTier high_tier) {
   auto store = BlockStore::create({.kv_heads = kTestKvHeads,
                                    .head_dim = head_dim,
                                    .blocks = blocks,
                                    .numerics = numerics,
-                                   .channel_bounds = channel_bounds});
+                                   .channel_bounds = channel_bounds,
+                                   .high_tier = high_tier});
   if (!store.ok()) throw std::runtime_error(store.status().message());
   return std::move(store.value());
 }
 
-std::vector<std::uint8_t> stored_bytes(const BlockStore& store, std::int64_t block, int kv_head) {
+std::vector<std::uint8_t> stored_bytes(const BlockStore& store, std::int64_t block, int kv_head,
+                                       bool low_only) {
   const LowTile tile = store.tile(block, kv_head);
   const BlockSummary summary = store.summary(block, kv_head);
   const int head_dim = store.config().head_dim;
   std::vector<std::uint8_t> out;
-  for (const Nvfp4Panel& panel : {tile.k, tile.v}) {
-    add_bytes(out, panel.codes, panel.contraction / 8 * panel.lanes);
-    add_bytes(out, panel.scales, panel.contraction / kScaleGroup * panel.lanes);
-  }
+  for (const Nvfp4Panel& panel : {tile.k, tile.v}) add_panel(out, panel);
   add_bytes(out, tile.k_mean, head_dim);
   add_bytes(out, &tile.k_exponent, 1);
   add_bytes(out, tile.v_exponents, kBlockTokens);
@@ -102,6 +106,12 @@ std::vector<std::uint8_t> stored_bytes(const BlockStore& store, std::int64_t blo
     add_bytes(out, summary.min_k, head_dim);
     add_bytes(out, summary.max_k_channel, head_dim);
   }
+  if (low_only || store.config().high_tier != HighTier::kNested) return out;
+  const ResidualTile residual = store.residual(block, kv_head);
+  for (const Nvfp4Panel& panel : {residual.k, residual.v}) add_panel(out, panel);
+  add_bytes(out, &residual.k_exponent, 1);
+  add_bytes(out, &summary.nested_error_k, 1);
+  add_bytes(out, &summary.nested_error_v, 1);
   return out;
 }
 

@@ -41,10 +41,12 @@ class BlockRows {
 
 // A store of `blocks` blocks and kTestKvHeads heads.
 BlockStore make_store(int head_dim, const Numerics& numerics = {}, std::int64_t blocks = 1,
-                      bool channel_bounds = false);
+                      bool channel_bounds = false, HighTier high_tier = HighTier::kRows16);
 
-// Every byte that a sealed block stores of one kv head, in a fixed order.
-std::vector<std::uint8_t> stored_bytes(const BlockStore& store, std::int64_t block, int kv_head);
+// Every byte that a sealed block stores of one kv head, in a fixed order; without the residuals of
+// a nested store where only the low tier is asked for.
+std::vector<std::uint8_t> stored_bytes(const BlockStore& store, std::int64_t block, int kv_head,
+                                       bool low_only = false);
 
 // Numerics of all kinds: {rule} x {centred or not} x {token norms or not}.
 std::vector<Numerics> all_numerics();

@@ -19,6 +19,17 @@ using testing::kTestKvHeads;
 
 constexpr int kHeadDim = 48;
 
+void expect_nested(const std::vector<double>& low, const std::vector<double>& residual,
+                   const std::vector<double>& exact, float error) {
+  ASSERT_TRUE(std::isfinite(error));
+  std::vector<double> nested = low;
+  for (std::size_t i = 0; i < low.size(); ++i) nested[i] += residual[i];
+  for (const double x : nested) ASSERT_TRUE(std::isfinite(x));
+  for (int token = 0; token < kBlockTokens; ++token) {
+    ASSERT_LE(testing::distance(exact, nested, token, kHeadDim), error) << token;
+  }
+}
+
 // Everything finite, errors as the summary says, and relative to the size of the rows no larger
 // than 4-bit codes may leave: half a step of the coarsest codes is a sixth of the group's largest
 // value.
@@ -42,6 +53,12 @@ void expect_sound(const BlockStore& store, const BlockRows& k, const BlockRows& 
       const int exponent = tile.v_exponents[token];
       ASSERT_GE(exponent, 1) << "2^e must be a normal float";
       ASSERT_LE(exponent, 253) << "2^-e must be a normal float";
+    }
+    if (store.config().high_tier == HighTier::kNested) {
+      const ResidualTile residual = store.residual(0, head);
+      expect_nested(low_k, oracle::decode_residual_k(residual), exact_k, summary.nested_error_k);
+      expect_nested(low_v, oracle::decode_residual_v(residual, tile), exact_v,
+                    summary.nested_error_v);
     }
     ASSERT_LE(summary.error_v, .3 * summary.max_v);
   }
@@ -71,12 +88,14 @@ const Extreme kExtremes[] = {
 TEST(SealExtremes, EncodeWithoutNanOrInfinityWithinTheirErrors) {
   for (const Extreme& extreme : kExtremes) {
     for (const Numerics& numerics : testing::all_numerics()) {
-      SCOPED_TRACE(extreme.name);
-      const BlockRows rows(kHeadDim, extreme.value);
-      BlockStore store = testing::make_store(kHeadDim, numerics);
-      ASSERT_TRUE(store.seal(0, rows.views(), rows.views()).ok());
-      expect_sound(store, rows, rows);
-      if (HasFatalFailure()) return;
+      for (const HighTier high_tier : {HighTier::kRows16, HighTier::kNested}) {
+        SCOPED_TRACE(extreme.name);
+        const BlockRows rows(kHeadDim, extreme.value);
+        BlockStore store = testing::make_store(kHeadDim, numerics, 1, false, high_tier);
+        ASSERT_TRUE(store.seal(0, rows.views(), rows.views()).ok());
+        expect_sound(store, rows, rows);
+        if (HasFatalFailure()) return;
+      }
     }
   }
 }
@@ -113,7 +132,7 @@ TEST(SealMask, TokensOutsideAreNeverReadAndCountAsNothing) {
         }
       }
     }
-    BlockStore store = testing::make_store(kHeadDim, numerics, 2, true);
+    BlockStore store = testing::make_store(kHeadDim, numerics, 2, true, HighTier::kNested);
     ASSERT_TRUE(store.seal(0, k.views(), v.views(), kValid).ok());
     ASSERT_TRUE(store.seal(1, other_k.views(), other_v.views(), kValid).ok());
     ASSERT_EQ(store.state(0), BlockStore::State::kSealed);
@@ -123,6 +142,9 @@ TEST(SealMask, TokensOutsideAreNeverReadAndCountAsNothing) {
       const BlockSummary summary = store.summary(0, head);
       const std::vector<double> low_v = oracle::decode_low_v(tile);
       const std::vector<double> low_k = oracle::decode_low_k(tile);
+      const ResidualTile residual = store.residual(0, head);
+      const std::vector<double> residual_k = oracle::decode_residual_k(residual);
+      const std::vector<double> residual_v = oracle::decode_residual_v(residual, tile);
       for (int d = 0; d < kHeadDim; ++d) {
         double mean = 0;
         for (int token = 0; token < kBlockTokens; ++token) {
@@ -130,6 +152,8 @@ TEST(SealMask, TokensOutsideAreNeverReadAndCountAsNothing) {
             mean += k.value(head, token, d) / std::popcount(kValid);
           } else {
             EXPECT_EQ(low_v[token * kHeadDim + d], 0);
+            EXPECT_EQ(residual_v[token * kHeadDim + d], 0);
+            EXPECT_EQ(residual_k[token * kHeadDim + d], 0);
             EXPECT_EQ(low_k[token * kHeadDim + d], oracle::decode_half(tile.k_mean[d].bits));
           }
         }

@@ -94,6 +94,27 @@ std::vector<double> decode_low_v(const LowTile& tile) {
   return v;
 }
 
+std::vector<double> decode_residual_k(const ResidualTile& tile) {
+  const int head_dim = tile.k.contraction;
+  std::vector<double> k(static_cast<std::size_t>(kBlockTokens * head_dim));
+  for (int t = 0; t < kBlockTokens; ++t) {
+    for (int d = 0; d < head_dim; ++d) {
+      k[t * head_dim + d] = std::ldexp(panel_element(tile.k, d, t), tile.k_exponent);
+    }
+  }
+  return k;
+}
+
+std::vector<double> decode_residual_v(const ResidualTile& tile, const LowTile& low) {
+  const int head_dim = tile.v.lanes;
+  std::vector<double> v(static_cast<std::size_t>(kBlockTokens * head_dim));
+  for (int t = 0; t < kBlockTokens; ++t) {
+    const double norm = decode_e8m0(low.v_exponents[t]) / 4;
+    for (int d = 0; d < head_dim; ++d) v[t * head_dim + d] = norm * panel_element(tile.v, t, d);
+  }
+  return v;
+}
+
 std::vector<double> decode_rows(const RowsView& rows, int head_dim) {
   std::vector<double> x(static_cast<std::size_t>(kBlockTokens * head_dim));
   std::vector<float> row(static_cast<std::size_t>(head_dim));

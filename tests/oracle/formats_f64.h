@@ -28,7 +28,10 @@ double panel_element(const Nvfp4Panel& panel, int i, int lane);
 // What the low tier stands for, [64, head_dim], token by token.
 std::vector<double> decode_low_k(const LowTile& tile);
 std::vector<double> decode_low_v(const LowTile& tile);
-// The high tier, [64, head_dim]. Foreign rows go through their own decoder.
+// What the nested high tier adds to them, [64, head_dim].
+std::vector<double> decode_residual_k(const ResidualTile& tile);
+std::vector<double> decode_residual_v(const ResidualTile& tile, const LowTile& low);
+// 16-bit rows, [64, head_dim]. Foreign rows go through their own decoder.
 std::vector<double> decode_rows(const RowsView& rows, int head_dim);
 
 }  // namespace thriftattn::oracle
