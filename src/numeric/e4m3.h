@@ -8,12 +8,14 @@
 #include <cstdint>
 #include <limits>
 
+#include "numeric/host_device.h"
+
 namespace thriftattn::numeric {
 
 inline constexpr std::uint8_t kE4m3Nan = 0x7f;
 
 // Exact.
-inline float e4m3_to_float(std::uint8_t code) {
+THRIFTATTN_HOST_DEVICE inline float e4m3_to_float(std::uint8_t code) {
   const std::uint32_t magnitude = code & 0x7fu;
   const float sign = (code & 0x80u) != 0 ? -1.0f : 1.0f;
   if (magnitude == kE4m3Nan) return std::numeric_limits<float>::quiet_NaN();
@@ -23,7 +25,7 @@ inline float e4m3_to_float(std::uint8_t code) {
 }
 
 // Rounds to nearest, ties to even, and saturates at 448, infinities too. NaN gives a NaN code.
-inline std::uint8_t float_to_e4m3(float value) {
+THRIFTATTN_HOST_DEVICE inline std::uint8_t float_to_e4m3(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t magnitude = bits & 0x7fffffffu;
   std::uint32_t code = 0;

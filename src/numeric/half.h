@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "numeric/host_device.h"
 #include "thriftattn/formats.h"
 
 namespace thriftattn::numeric {
@@ -15,7 +16,7 @@ inline constexpr float kMaxHalf = 65504.0f;
 inline constexpr float kHalfOverflow = 65520.0f;  // from here on values round to infinity
 
 // Exact. A NaN keeps its sign and payload and becomes quiet.
-inline float half_to_float(half_t half) {
+THRIFTATTN_HOST_DEVICE inline float half_to_float(half_t half) {
   const std::uint32_t magnitude = half.bits & 0x7fffu;
   const std::uint32_t sign = (half.bits & 0x8000u) << 16;
   std::uint32_t bits = (magnitude << 13) + (112u << 23);
@@ -28,7 +29,7 @@ inline float half_to_float(half_t half) {
 }
 
 // Rounds to nearest, ties to even; from kHalfOverflow on the result is infinite.
-inline half_t float_to_half(float value) {
+THRIFTATTN_HOST_DEVICE inline half_t float_to_half(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7fffffffu;
@@ -46,6 +47,8 @@ inline half_t float_to_half(float value) {
   return half_t{static_cast<std::uint16_t>(sign | half)};
 }
 
-inline bool is_finite(half_t half) { return (half.bits & 0x7c00u) != 0x7c00u; }
+THRIFTATTN_HOST_DEVICE inline bool is_finite(half_t half) {
+  return (half.bits & 0x7c00u) != 0x7c00u;
+}
 
 }  // namespace thriftattn::numeric
