@@ -6,58 +6,13 @@
 #include <limits>
 #include <string>
 
+#include "kv/append_checks.h"
 #include "kv/cache_state.h"
 #include "numeric/dtype.h"
 #include "numeric/half.h"
 
 namespace thriftattn::kv {
 namespace {
-
-std::int64_t blocks_of(std::int64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
-
-std::string shape_of(const ConstTensorView& view) {
-  std::string shape = "[";
-  shape += std::to_string(view.tokens) + ", " + std::to_string(view.heads) + ", ";
-  return shape + std::to_string(view.dim) + "]";
-}
-
-Status check_view(const CacheState& cache, const ConstTensorView& view, const char* name) {
-  if (!numeric::is_known(view.dtype)) {
-    return invalid_argument(std::string(name) + ": unknown dtype " +
-                            std::to_string(static_cast<int>(view.dtype)) +
-                            "; supported f32, f16, bf16");
-  }
-  if (view.tokens < 0 || view.heads != cache.config.kv_heads || view.dim != cache.config.head_dim) {
-    return invalid_argument(std::string(name) + ": shape " + shape_of(view) +
-                            ", the cache takes [tokens, " + std::to_string(cache.config.kv_heads) +
-                            ", " + std::to_string(cache.config.head_dim) + "]");
-  }
-  if (view.tokens > 0 && view.data == nullptr) {
-    return invalid_argument(std::string(name) + ": " + std::to_string(view.tokens) +
-                            " tokens at nullptr");
-  }
-  return {};
-}
-
-Status check_offsets(const AppendArgs& args) {
-  if (args.offsets.size() != args.sequences.size() + 1) {
-    return invalid_argument("offsets: " + std::to_string(args.offsets.size()) + " values for " +
-                            std::to_string(args.sequences.size()) +
-                            " sequences; one more than sequences is needed");
-  }
-  if (args.offsets.front() != 0 || args.offsets.back() != args.k.tokens) {
-    return invalid_argument("offsets: from " + std::to_string(args.offsets.front()) + " to " +
-                            std::to_string(args.offsets.back()) + ", must be from 0 to the " +
-                            std::to_string(args.k.tokens) + " tokens of k");
-  }
-  for (std::size_t i = 0; i + 1 < args.offsets.size(); ++i) {
-    if (args.offsets[i] <= args.offsets[i + 1]) continue;
-    return invalid_argument("offsets: fall from " + std::to_string(args.offsets[i]) + " to " +
-                            std::to_string(args.offsets[i + 1]) + " at sequence " +
-                            std::to_string(i));
-  }
-  return {};
-}
 
 // Finds the sequences, and makes room in their block tables for pages that are known to be free.
 Status check_sequences(CacheState& cache, const AppendArgs& args) {
@@ -68,17 +23,14 @@ Status check_sequences(CacheState& cache, const AppendArgs& args) {
     Sequence* sequence = cache.find(args.sequences[i]);
     if (sequence == nullptr) return unknown_sequence(args.sequences[i]);
     if (sequence->last_append == cache.append_calls) {
-      return invalid_argument("sequence " + std::to_string(args.sequences[i]) +
-                              ": named twice in one append");
+      return named_twice(args.sequences[i]);
     }
     sequence->last_append = cache.append_calls;
     needed += blocks_of(sequence->length + args.offsets[i + 1] - args.offsets[i]) -
               static_cast<std::int64_t>(sequence->table.size());
   }
   if (needed > free) {
-    return {StatusCode::kOutOfMemory, "append needs " + std::to_string(needed) + " pages, " +
-                                          std::to_string(free) + " of " +
-                                          std::to_string(cache.config.pages) + " are free"};
+    return short_of_pages(needed, free, cache.config.pages);
   }
   try {
     for (std::size_t i = 0; i < args.sequences.size(); ++i) {
@@ -92,12 +44,6 @@ Status check_sequences(CacheState& cache, const AppendArgs& args) {
     return {StatusCode::kOutOfMemory, "no host memory for the block tables"};
   }
   return {};
-}
-
-Status bad_value(const char* name, std::int64_t token, std::int64_t head, int dim, float value) {
-  return invalid_argument(std::string(name) + ": value " + std::to_string(value) + " at token " +
-                          std::to_string(token) + ", kv head " + std::to_string(head) + ", dim " +
-                          std::to_string(dim) + "; finite values within +-65504 can be stored");
 }
 
 Status check_values(const ConstTensorView& view, const char* name) {
@@ -158,13 +104,10 @@ Status store_tokens(CacheState& cache, Sequence& sequence, const AppendArgs& arg
 }
 
 Status check_append(CacheState& cache, const AppendArgs& args) {
-  if (Status status = check_view(cache, args.k, "k"); !status.ok()) return status;
-  if (Status status = check_view(cache, args.v, "v"); !status.ok()) return status;
-  if (args.k.tokens != args.v.tokens) {
-    return invalid_argument("k has " + std::to_string(args.k.tokens) + " tokens, v has " +
-                            std::to_string(args.v.tokens));
-  }
-  if (Status status = check_offsets(args); !status.ok()) return status;
+  const PagedKvCacheConfig& config = cache.config;
+  if (Status s = check_views(config.kv_heads, config.head_dim, args.k, args.v); !s.ok()) return s;
+  if (Status s = check_offsets(args.sequences.size(), args.offsets, args.k.tokens); !s.ok())
+    return s;
   if (Status status = check_sequences(cache, args); !status.ok()) return status;
   if (Status status = check_values(args.k, "k"); !status.ok()) return status;
   return check_values(args.v, "v");
