@@ -8,9 +8,10 @@
 //   3 rescore  q K of the promoted blocks from the high tier
 //   4 value    one pass of P V, each block in its tier, the tail not read
 //
-// Definition: logits blended by tier; p = softmax over everything visible; out = sum over blocks
-// outside the tail of p v, divided by their p; lse over everything. Results do not depend on
-// threads, company in the batch, page order or ISA, bit for bit.
+// A high tier is 16-bit rows, or nested: q k = q k_low + q k_residual, p v = p v_low + p
+// v_residual. Definition: logits blended by tier; p = softmax over everything visible; out = sum
+// over blocks outside the tail of p v, divided by their p; lse over everything. Results do not
+// depend on threads, company in the batch, page order or ISA, bit for bit.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +43,9 @@ struct AttendReport {
   std::int64_t tail = 0;        // ... whose V was not read
   double mass_covered = 0;      // softmax mass of forced and K-promoted blocks, summed over rows
   double mass_tail = 0;         // softmax mass dropped with the tail, summed over rows
-  std::int64_t bytes_low = 0;   // read from the low tier, once per unit
-  std::int64_t bytes_high = 0;  // read from the high tier, once per unit
+  // Read once per unit. Of a nested high tier the residual counts as high and its low part as low.
+  std::int64_t bytes_low = 0;
+  std::int64_t bytes_high = 0;
 
   AttendReport& operator+=(const AttendReport& other);
   // Promoted K and V as a share of the unforced blocks' K and V.

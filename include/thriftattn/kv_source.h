@@ -18,8 +18,13 @@ struct BlockView {
       false;  // some row may hold NaN or inf: masked tokens must be skipped, not multiplied
   LowTile low;
   BlockSummary summary;
-  RowsView k;  // [64, head_dim]
+  RowsView k;  // [64, head_dim]; not read where the block is sealed and nested
   RowsView v;  // [64, head_dim]
+  // What the block is promoted to where it is sealed.
+  HighTier high_tier = HighTier::kRows16;
+  ResidualTile residual;  // only where sealed and nested
+
+  [[nodiscard]] bool nested() const { return sealed && high_tier == HighTier::kNested; }
 };
 
 class KvSource {

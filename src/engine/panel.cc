@@ -199,8 +199,25 @@ void Panel::finish(AttendReport* report, AttendTrace* trace) {
   }
 }
 
+// What a unit reads of one visible block.
+void Panel::add_bytes(std::uint8_t fate, const BlockView& view, AttendReport& report) const {
+  const bool high_k = (fate & kFateHighK) != 0;
+  const bool high_v = (fate & (kFateForced | kFatePromotedV)) != 0;
+  // Scored in the low tier; nested, a promoted block is on top of that, or reads the tile first.
+  const bool scored_low = !(fate & kFateForced) && !(high_k && selected_);
+  const bool first_dot = high_k && view.nested() && !(scored_low && !low_q_);
+  const std::int64_t elements = std::int64_t{kBlockTokens} * head_dim_;
+  const std::int64_t high_bytes =
+      view.nested() ? elements / 2 + elements / kScaleGroup : elements * 2;
+
+  report.bytes_low += (scored_low + first_dot) * call_->source->low_k_bytes();
+  if (high_k) report.bytes_high += high_bytes;
+  if (fate & kFateTail) return;
+  if (!high_v || view.nested()) report.bytes_low += call_->source->low_v_bytes();
+  if (high_v) report.bytes_high += high_bytes;
+}
+
 void Panel::add_report(AttendReport& report) {
-  const std::int64_t high_bytes = std::int64_t{kBlockTokens} * head_dim_ * 2;
   report.rows += rows_;
   report.units += units_;
   for (int u = 0; u < units_; ++u) {
@@ -214,15 +231,7 @@ void Panel::add_report(AttendReport& report) {
       report.promoted_k += chosen_k;
       report.promoted_v += chosen_v;
       report.tail += (f & kFateTail) != 0;
-      const bool scored_low = !(f & kFateForced) && !(chosen_k && selected_);
-      if (scored_low) report.bytes_low += call_->source->low_k_bytes();
-      if (f & kFateHighK) report.bytes_high += high_bytes;
-      if (f & kFateTail) continue;
-      if (f & kFateForced || chosen_v) {
-        report.bytes_high += high_bytes;
-      } else {
-        report.bytes_low += call_->source->low_v_bytes();
-      }
+      add_bytes(f, views_[b], report);
     }
     for (int r = u * plan_.rows_per_unit; r < (u + 1) * plan_.rows_per_unit; ++r) {
       for (std::int64_t b = 0; b < blocks_; ++b) {

@@ -27,6 +27,13 @@ struct CallContext {
   float scale = 0;
 };
 
+// Which operand a run of rows meets in a block.
+enum class Pass : std::uint8_t {
+  kLow,      // the low tier
+  kHigh,     // the high tier
+  kRescore,  // the high tier, of rows whose low-tier scores are kept
+};
+
 // Scratch of one thread.
 struct ThreadScratch {
   Buffer<float> panel;    // an unpacked block
@@ -74,13 +81,14 @@ class Panel {
   // marked.
   [[nodiscard]] selection::UnitView unit_view(int unit, std::uint8_t skip);
   void compute_masses();
-  void score_rows(std::int64_t block, const std::vector<int>& rows, bool high,
+  void score_rows(std::int64_t block, const std::vector<int>& rows, Pass pass,
                   ThreadScratch& scratch);
   void value_rows(std::int64_t block, const std::vector<int>& rows, bool high, int split,
                   ThreadScratch& scratch);
   void weigh_row(std::int64_t block, int row, bool high, int split, float* p);
   void write_row(int row);
   void add_report(AttendReport& report);
+  void add_bytes(std::uint8_t fate, const BlockView& view, AttendReport& report) const;
 
   const CallContext* call_ = nullptr;
   PanelPlan plan_;

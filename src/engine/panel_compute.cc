@@ -96,8 +96,8 @@ void Panel::score(int split, ThreadScratch& scratch) {
         (f & (kFateForced | kFatePromotedK) ? scratch.high : scratch.low).push_back(r);
       }
     }
-    score_rows(b, scratch.low, false, scratch);
-    score_rows(b, scratch.high, true, scratch);
+    score_rows(b, scratch.low, Pass::kLow, scratch);
+    score_rows(b, scratch.high, Pass::kHigh, scratch);
   }
 }
 
@@ -109,21 +109,16 @@ void Panel::rescore(int split, ThreadScratch& scratch) {
       const std::uint8_t f = fate(r / plan_.rows_per_unit, b);
       if ((f & kFatePromotedK) && !(f & kFateForced) && mask(r, b)) scratch.high.push_back(r);
     }
-    score_rows(b, scratch.high, true, scratch);
+    score_rows(b, scratch.high, Pass::kRescore, scratch);
   }
 }
 
-void Panel::score_rows(std::int64_t block, const std::vector<int>& rows, bool high,
+void Panel::score_rows(std::int64_t block, const std::vector<int>& rows, Pass pass,
                        ThreadScratch& scratch) {
   if (rows.empty()) return;
   float* panel = scratch.panel.reserve(std::size_t{kMaxHeadDim} * kBlockTokens);
   const BlockView& view = views_[block];
-  if (high) {
-    unpack_k_high(*call_->kernels, view.k, head_dim_, scratch.rows, panel);
-  } else {
-    unpack_k_low(*call_->kernels, view.low, panel);
-  }
-  const float* q = !high && low_q_ ? q_low_.data() : q_.data();
+  const float* q = pass == Pass::kLow && low_q_ ? q_low_.data() : q_.data();
   scratch.a.clear();
   scratch.c.clear();
   for (const int r : rows) {
@@ -131,12 +126,28 @@ void Panel::score_rows(std::int64_t block, const std::vector<int>& rows, bool hi
     scratch.c.push_back(scores(block, r));
   }
   const int count = static_cast<int>(rows.size());
-  call_->kernels->gemm({.a = scratch.a.data(),
-                        .rows = count,
-                        .panel = panel,
-                        .contraction = head_dim_,
-                        .lanes = kBlockTokens,
-                        .c = scratch.c.data()});
+  const auto dot = [&](bool accumulate) {
+    call_->kernels->gemm({.a = scratch.a.data(),
+                          .rows = count,
+                          .panel = panel,
+                          .contraction = head_dim_,
+                          .lanes = kBlockTokens,
+                          .c = scratch.c.data(),
+                          .accumulate = accumulate});
+  };
+  // The kept score of a nested block is the first of its two dots, unless q was rounded for it.
+  const bool keep_low = pass == Pass::kRescore && !low_q_;
+  if (pass == Pass::kLow || (view.nested() && !keep_low)) {
+    unpack_k_low(*call_->kernels, view.low, panel);
+    dot(false);
+  }
+  if (pass != Pass::kLow && view.nested()) {
+    unpack_k_residual(*call_->kernels, view.residual, panel);
+    dot(true);
+  } else if (pass != Pass::kLow) {
+    unpack_k_high(*call_->kernels, view.k, head_dim_, scratch.rows, panel);
+    dot(false);
+  }
   for (int i = 0; i < count; ++i) {
     const std::uint64_t visible = mask(rows[i], block);
     if (visible == ~std::uint64_t{0}) continue;
@@ -215,8 +226,9 @@ void Panel::value_rows(std::int64_t block, const std::vector<int>& rows, bool hi
   const BlockView& view = views_[block];
   float* panel = scratch.panel.reserve(std::size_t{kMaxHeadDim} * kBlockTokens);
   float* weights = scratch.weights.reserve(static_cast<std::size_t>(rows_) * kBlockTokens);
-  const bool one_by_one =
-      high && view.non_finite;  // a NaN that one row masks must not meet its zero weight
+  const bool nested = view.nested();
+  // A NaN that one row masks must not meet its zero weight.
+  const bool one_by_one = high && !nested && view.non_finite;
   scratch.a.clear();
   scratch.c.clear();
   std::uint64_t needed = 0;
@@ -228,23 +240,29 @@ void Panel::value_rows(std::int64_t block, const std::vector<int>& rows, bool hi
     scratch.a.push_back(p);
     scratch.c.push_back(out_.data() + (static_cast<std::size_t>(split) * rows_ + r) * head_dim_);
   }
-  if (!high) {
-    unpack_v_low(*call_->kernels, view.low, panel);
-  } else if (!one_by_one) {
-    unpack_v_high(*call_->kernels, view.v, head_dim_, needed, panel);
-  }
-  const int step = one_by_one ? 1 : static_cast<int>(rows.size());
-  for (std::size_t i = 0; i < rows.size(); i += step) {
-    if (one_by_one) {
-      unpack_v_high(*call_->kernels, view.v, head_dim_, mask(rows[i], block), panel);
-    }
-    call_->kernels->gemm({.a = scratch.a.data() + i,
-                          .rows = step,
+  const auto add = [&](std::size_t first, std::size_t count) {
+    call_->kernels->gemm({.a = scratch.a.data() + first,
+                          .rows = static_cast<int>(count),
                           .panel = panel,
                           .contraction = kBlockTokens,
                           .lanes = head_dim_,
-                          .c = scratch.c.data() + i,
+                          .c = scratch.c.data() + first,
                           .accumulate = true});
+  };
+  if (!high || nested) {
+    unpack_v_low(*call_->kernels, view.low, panel);
+    add(0, rows.size());
+  }
+  if (high && nested) {
+    unpack_v_residual(*call_->kernels, view.residual, view.low, panel);
+    add(0, rows.size());
+  } else if (high && !one_by_one) {
+    unpack_v_high(*call_->kernels, view.v, head_dim_, needed, panel);
+    add(0, rows.size());
+  }
+  for (std::size_t i = 0; i < rows.size() && one_by_one; ++i) {
+    unpack_v_high(*call_->kernels, view.v, head_dim_, mask(rows[i], block), panel);
+    add(i, 1);
   }
 }
 

@@ -15,6 +15,17 @@ const void* row_of(const RowsView& rows, int token) {
   return static_cast<const char*>(rows.data) + token * rows.stride_bytes;
 }
 
+// Values of token t are code * scale * 2^(exponents[t] - 127 - shift).
+void unpack_v(const KernelTable& kernels, const Nvfp4Panel& panel, const std::uint8_t* exponents,
+              int shift, float* out) {
+  float factor[kBlockTokens];
+  const float zero[kBlockTokens] = {};
+  for (int t = 0; t < kBlockTokens; ++t) {
+    factor[t] = std::ldexp(numeric::e8m0_to_float(exponents[t]), -shift);
+  }
+  kernels.unpack_nvfp4(panel, factor, zero, out);
+}
+
 }  // namespace
 
 void unpack_k_low(const KernelTable& kernels, const LowTile& tile, float* out) {
@@ -25,11 +36,20 @@ void unpack_k_low(const KernelTable& kernels, const LowTile& tile, float* out) {
   kernels.unpack_nvfp4(tile.k, factor, mean, out);
 }
 
+void unpack_k_residual(const KernelTable& kernels, const ResidualTile& tile, float* out) {
+  float factor[kMaxHeadDim];
+  const float zero[kMaxHeadDim] = {};
+  std::fill_n(factor, tile.k.contraction, std::ldexp(1.0f, tile.k_exponent));
+  kernels.unpack_nvfp4(tile.k, factor, zero, out);
+}
+
 void unpack_v_low(const KernelTable& kernels, const LowTile& tile, float* out) {
-  float factor[kBlockTokens];
-  float zero[kBlockTokens] = {};
-  for (int t = 0; t < kBlockTokens; ++t) factor[t] = numeric::e8m0_to_float(tile.v_exponents[t]);
-  kernels.unpack_nvfp4(tile.v, factor, zero, out);
+  unpack_v(kernels, tile.v, tile.v_exponents, 0, out);
+}
+
+void unpack_v_residual(const KernelTable& kernels, const ResidualTile& tile, const LowTile& low,
+                       float* out) {
+  unpack_v(kernels, tile.v, low.v_exponents, kResidualShift, out);
 }
 
 void unpack_k_high(const KernelTable& kernels, const RowsView& rows, int head_dim,

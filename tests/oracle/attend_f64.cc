@@ -15,9 +15,25 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+// K or V of a block in one tier, [64, head_dim], and the magnitudes of what it is the sum of.
+struct Operand {
+  std::vector<double> values, magnitudes;
+  int dots = 0;
+
+  void add(const std::vector<double>& part) {
+    values.resize(part.size());
+    magnitudes.resize(part.size());
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      values[i] += part[i];
+      magnitudes[i] += std::fabs(part[i]);
+    }
+    ++dots;
+  }
+};
+
 struct DecodedBlock {
   bool sealed = false;
-  std::vector<double> low_k, low_v, high_k, high_v;  // [64, head_dim]
+  Operand low_k, low_v, high_k, high_v;
   double v_norms[kBlockTokens] = {};
 };
 
@@ -32,14 +48,21 @@ class Blocks {
       const BlockView view = source_.block(sequence, block, kv_head);
       DecodedBlock& decoded = it->second;
       decoded.sealed = view.sealed;
-      decoded.high_k = decode_rows(view.k, source_.head_dim());
-      decoded.high_v = decode_rows(view.v, source_.head_dim());
       if (view.sealed) {
-        decoded.low_k = decode_low_k(view.low);
-        decoded.low_v = decode_low_v(view.low);
+        decoded.low_k.add(decode_low_k(view.low));
+        decoded.low_v.add(decode_low_v(view.low));
         for (int t = 0; t < kBlockTokens; ++t) {
           decoded.v_norms[t] = decode_e8m0(view.low.v_exponents[t]);
         }
+      }
+      if (view.nested()) {
+        decoded.high_k = decoded.low_k;
+        decoded.high_v = decoded.low_v;
+        decoded.high_k.add(decode_residual_k(view.residual));
+        decoded.high_v.add(decode_residual_v(view.residual, view.low));
+      } else {
+        decoded.high_k.add(decode_rows(view.k, source_.head_dim()));
+        decoded.high_v.add(decode_rows(view.v, source_.head_dim()));
       }
     }
     return it->second;
@@ -50,15 +73,21 @@ class Blocks {
   std::map<std::tuple<int, std::int64_t, int>, DecodedBlock> blocks_;
 };
 
-Key make_key(std::span<const double> q, const double* k, const double* v, double scale) {
+// Token `row` of both operands.
+Key make_key(std::span<const double> q, const Operand& k, const Operand& v, std::size_t row,
+             double scale) {
   Key key;
+  const std::size_t begin = row * q.size();
   for (std::size_t d = 0; d < q.size(); ++d) {
-    key.score += q[d] * k[d];
-    key.score_abs += std::fabs(q[d] * k[d]);
+    key.score += q[d] * k.values[begin + d];
+    key.score_abs += std::fabs(q[d]) * k.magnitudes[begin + d];
   }
   key.score *= scale;
   key.score_abs *= scale;
-  key.v = v;
+  key.v = &v.values[begin];
+  key.v_abs = &v.magnitudes[begin];
+  key.k_dots = k.dots;
+  key.v_dots = v.dots;
   return key;
 }
 
@@ -68,14 +97,14 @@ void add_block(const Problem& problem, const DecodedBlock& block, unsigned fate,
   const bool forced = (fate & kFateForced) != 0 || !block.sealed;
   const bool high_k = forced || (fate & kFatePromotedK) != 0;
   const bool high_v = forced || (fate & kFatePromotedV) != 0;
-  const std::vector<double>& k = high_k ? block.high_k : block.low_k;
-  const std::vector<double>& v = high_v ? block.high_v : block.low_v;
+  const Operand& k = high_k ? block.high_k : block.low_k;
+  const Operand& v = high_v ? block.high_v : block.low_v;
   const int head_dim = problem.source->head_dim();
   const auto& from = high_k || problem.q_low.empty() ? problem.q : problem.q_low;
   const auto q = from.subspan((row.token * problem.q_heads + row.q_head) * head_dim, head_dim);
   for (int t = 0; t < kBlockTokens; ++t) {
     if ((mask >> t & 1) == 0) continue;
-    Key key = make_key(q, &k[t * head_dim], &v[t * head_dim], problem.softmax_scale);
+    Key key = make_key(q, k, v, static_cast<std::size_t>(t), problem.softmax_scale);
     key.block = index;
     key.slot = t;
     key.tail = (fate & kFateTail) != 0;
@@ -138,6 +167,9 @@ void attend_f64_original(const OriginalSequence& sequence, const RowVisitor& vis
   const auto q_len = static_cast<std::int64_t>(sequence.q.size()) / (sequence.q_heads * head_dim);
   const auto kv_len = static_cast<std::int64_t>(sequence.k.size()) / (sequence.kv_heads * head_dim);
   const int group = sequence.q_heads / sequence.kv_heads;
+  Operand k, v;
+  k.add({sequence.k.begin(), sequence.k.end()});
+  v.add({sequence.v.begin(), sequence.v.end()});
   Row row;
   for (std::int64_t i = 0; i < q_len; ++i) {
     for (int h = 0; h < sequence.q_heads; ++h) {
@@ -146,8 +178,8 @@ void attend_f64_original(const OriginalSequence& sequence, const RowVisitor& vis
       row.keys.clear();
       const auto q = sequence.q.subspan((i * sequence.q_heads + h) * head_dim, head_dim);
       for (std::int64_t j = 0; j <= kv_len - q_len + i; ++j) {
-        const std::int64_t at = (j * sequence.kv_heads + h / group) * head_dim;
-        Key key = make_key(q, &sequence.k[at], &sequence.v[at], sequence.softmax_scale);
+        const auto at = static_cast<std::size_t>(j * sequence.kv_heads + h / group);
+        Key key = make_key(q, k, v, at, sequence.softmax_scale);
         key.block = j / kBlockTokens;
         key.slot = static_cast<int>(j % kBlockTokens);
         row.keys.push_back(key);

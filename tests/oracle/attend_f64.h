@@ -25,12 +25,16 @@ struct Problem {
 // One visible key of one row.
 struct Key {
   std::int64_t block = 0;
-  int slot = 0;          // token inside the block
-  double score = 0;      // softmax_scale * q . k
-  double score_abs = 0;  // softmax_scale * sum of |q_d| |k_d|, what rounding errors are relative to
-  const double* v = nullptr;  // [head_dim]
-  bool tail = false;          // counts in lse only
-  double v_norm = 0;          // 2^exponent of a low-tier V's token; 0 in the high tier
+  int slot = 0;      // token inside the block
+  double score = 0;  // softmax_scale * q . k
+  // softmax_scale * sum of |q_d| |k_d| over all dots, what rounding errors are relative to.
+  double score_abs = 0;
+  const double* v = nullptr;      // [head_dim]
+  const double* v_abs = nullptr;  // [head_dim], the magnitudes that v is added up from
+  bool tail = false;              // counts in lse only
+  double v_norm = 0;              // 2^exponent of a low-tier V's token; 0 in the high tier
+  int k_dots = 1;                 // dots that the score is the sum of: 2 where nested
+  int v_dots = 1;
 };
 
 // One row: its keys in order of tokens, and the answer.
@@ -47,7 +51,8 @@ struct Row {
 using RowVisitor = std::function<void(const Row&)>;
 
 // Visits every row of every unit of the trace, in order of the trace: logits and V of a block come
-// from the high tier where its fate says so or where it is not sealed, else from the low tier.
+// from the high tier where its fate says so or where it is not sealed, else from the low tier. A
+// nested high tier is the sum of low tile and residual.
 void attend_f64(const Problem& problem, const AttendTrace& trace, const RowVisitor& visit);
 
 // Plain attention over one sequence's rows as given: k, v [kv_len, kv_heads, head_dim], row i of q

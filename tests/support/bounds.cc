@@ -19,7 +19,7 @@ double gamma(double n) { return n * kUnit / (1 - n * kUnit); }
 std::vector<double> weight_errors(const oracle::Row& row, int head_dim, double maximum) {
   std::vector<double> errors;
   for (const oracle::Key& key : row.keys) {
-    const double score = gamma(head_dim + 5) * key.score_abs;
+    const double score = gamma(key.k_dots * head_dim + 5) * key.score_abs;
     errors.push_back(
         std::expm1(score + 2 * kUnit * (maximum - key.score) + 2 * kExpError + 4 * kUnit));
   }
@@ -70,7 +70,9 @@ RowBound row_bound(const oracle::Row& row, const Arithmetic& arithmetic) {
   const auto keys = static_cast<double>(row.keys.size());
   const double split_keys = std::min(keys, 1.0 * kBlockTokens * arithmetic.split_blocks);
   const double splits = std::ceil(static_cast<double>(row.masses.size()) / arithmetic.split_blocks);
-  const double sum_v = gamma(split_keys + splits + 2);
+  int v_dots = 1;
+  for (const oracle::Key& key : row.keys) v_dots = std::max(v_dots, key.v_dots);
+  const double sum_v = gamma(v_dots * split_keys + splits + 2);
   const double sum_l = gamma(8 + arithmetic.split_blocks + splits + 2);
   double maximum = row.keys.front().score;
   for (const oracle::Key& key : row.keys) maximum = std::max(maximum, key.score);
@@ -100,10 +102,11 @@ RowBound row_bound(const oracle::Row& row, const Arithmetic& arithmetic) {
     for (std::size_t j = 0; j < row.keys.size(); ++j) {
       if (row.keys[j].tail) continue;
       const double v = row.keys[j].v[d];
-      largest = std::max(largest, std::fabs(v));
+      const double v_abs = row.keys[j].v_abs[d];
+      largest = std::max(largest, v_abs);
       error += row.weights[j] / used *
                (errors[j] * std::fabs(v - out) +
-                (1 + errors[j]) * (sum_v * std::fabs(v) + sum_l * std::fabs(out)));
+                (1 + errors[j]) * (sum_v * v_abs + sum_l * std::fabs(out)));
     }
     const double exact = quotient > 0 ? error / quotient : infinity;
     // The smallest step of half is 2^-24; below 2^-14 its rounding error is absolute.

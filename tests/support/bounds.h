@@ -9,6 +9,8 @@
 //   fma away from
 //              exact, and the dot is head_dim fused multiply-adds in a row:
 //              |s'_j - s_j| <= gamma(head_dim + 5) * scale * sum |q_d k_d|
+//              A nested k is two dots in a row, low tier and residual: gamma(2 head_dim + 5), and
+//              |k_d| is |k_low| + |k_residual| (Key::k_dots, Key::score_abs).
 //   weight     exp(s' - m): the difference is rounded (u |s_j - m|) and exp is within 2^-23 (1
 //   ulp). The masses and lse take
 //              a second factor, exp(m_block - m), and round its product. So for either
@@ -19,7 +21,8 @@
 //              relative gN = gamma(min(keys, 64 split_blocks) + splits + 2) for each term. The
 //              denominator sums 64 weights in 16 partials (8 additions deep), then blocks, then
 //              splits: gL = gamma(8 + split_blocks + splits + 2); lse adds up all blocks in a row:
-//              gamma(8 + blocks + 2).
+//              gamma(8 + blocks + 2). A nested v is two terms of the chain: twice the keys, and
+//              |v_j| is |v_low| + |v_residual| (Key::v_dots, Key::v_abs).
 //   quotient   out' - out = [sum p_j d_j (v_j - out) + sum p_j (1 + d_j) (n_j v_j - l_j out)] / (1
 //   + ...), since
 //              sum p_j (v_j - out) = 0. So

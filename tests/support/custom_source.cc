@@ -49,7 +49,8 @@ CustomSource::CustomSource(const Problem& problem, RowFormat format)
                                                  .head_dim = head_dim_,
                                                  .blocks = blocks,
                                                  .numerics = problem.shape.numerics,
-                                                 .channel_bounds = problem.shape.channel_bounds});
+                                                 .channel_bounds = problem.shape.channel_bounds,
+                                                 .high_tier = problem.shape.high_tier});
   if (!store.ok()) throw std::runtime_error(store.status().message());
   store_ = std::make_unique<BlockStore>(std::move(store.value()));
   for (int s = 0; s < static_cast<int>(problem.k.size()); ++s) {
@@ -133,6 +134,8 @@ BlockView CustomSource::block(int sequence, std::int64_t block, int kv_head) con
   if (view.sealed) {
     view.low = store_->tile(at, kv_head);
     view.summary = store_->summary(at, kv_head);
+    view.high_tier = store_->config().high_tier;
+    if (view.nested()) view.residual = store_->residual(at, kv_head);
   }
   return view;
 }

@@ -36,6 +36,7 @@ struct ProblemShape {
   std::uint64_t seed = 1;
   Numerics numerics = {};
   bool channel_bounds = false;
+  HighTier high_tier = HighTier::kRows16;
 
   [[nodiscard]] int q_heads() const { return kv_heads * group; }
 };
@@ -89,7 +90,7 @@ struct FilledCache {
   std::vector<SequenceId> sequences;
 };
 
-// Slots and pages that hold no token are filled with NaN afterwards.
+// Slots and pages that hold no token are filled with NaN afterwards, as far as they have rows.
 FilledCache fill_cache(const Problem& problem, const FillOptions& options = {});
 void fill_unused(FilledCache& filled, half_t value);
 
