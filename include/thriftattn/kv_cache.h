@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// A paged KV cache of one layer in two tiers: 16-bit rows (the high tier), and FP4 tiles of every
-// full block. A page holds one block (64 tokens) of every kv head.
+// A paged KV cache of one layer in two tiers: FP4 tiles of every full block, and a high tier that
+// is either 16-bit rows of every block, or nested: FP4 of what the tiles leave, and 16-bit rows of
+// open blocks only. A page holds one block (64 tokens) of every kv head.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,7 @@ struct PagedKvCacheConfig {
   std::int64_t pages = 0;  // capacity of the pool
   Numerics numerics = {};
   bool channel_bounds = false;  // needed by policy quest
+  HighTier high_tier = HighTier::kRows16;
 };
 
 class PagedKvCache {
@@ -52,10 +54,14 @@ class PagedKvCache {
 
   [[nodiscard]] Result<std::int64_t> length(SequenceId sequence) const;  // tokens
   [[nodiscard]] std::int64_t free_pages() const;
+  // Bytes allocated for tiles, residuals, summaries and rows. With 16-bit rows this is fixed;
+  // nested it grows by the rows of one page whenever more blocks are open at once than ever before.
+  [[nodiscard]] std::int64_t memory_bytes() const;
   // Physical page of each logical block of a sequence; empty for an unknown one.
   [[nodiscard]] std::span<const std::int32_t> block_table(SequenceId sequence) const;
   [[nodiscard]] const BlockStore& store() const;  // low tier, addressed by physical page
-  // 16-bit rows of a page: [64, head_dim] of one kv head.
+  // 16-bit rows of a page: [64, head_dim] of one kv head. data is nullptr where a nested cache
+  // keeps none, which is everywhere but in open blocks.
   [[nodiscard]] RowsView k_rows(std::int32_t page, int kv_head) const;
   [[nodiscard]] RowsView v_rows(std::int32_t page, int kv_head) const;
 

@@ -19,6 +19,7 @@ Status check_sequences(CacheState& cache, const AppendArgs& args) {
   ++cache.append_calls;
   const std::int64_t free = cache.pool.free_pages();
   std::int64_t needed = 0;
+  std::int64_t opened = 0;  // blocks of sequences that have none open; one at a time is open
   for (std::size_t i = 0; i < args.sequences.size(); ++i) {
     Sequence* sequence = cache.find(args.sequences[i]);
     if (sequence == nullptr) return unknown_sequence(args.sequences[i]);
@@ -28,9 +29,14 @@ Status check_sequences(CacheState& cache, const AppendArgs& args) {
     sequence->last_append = cache.append_calls;
     needed += blocks_of(sequence->length + args.offsets[i + 1] - args.offsets[i]) -
               static_cast<std::int64_t>(sequence->table.size());
+    opened += args.offsets[i + 1] > args.offsets[i] && sequence->length % kBlockTokens == 0;
   }
   if (needed > free) {
     return short_of_pages(needed, free, cache.config.pages);
+  }
+  if (!cache.pool.reserve_rows(opened)) {
+    return {StatusCode::kOutOfMemory,
+            "no host memory for the rows of " + std::to_string(opened) + " more open blocks"};
   }
   try {
     for (std::size_t i = 0; i < args.sequences.size(); ++i) {
@@ -70,13 +76,19 @@ void store_row(const ConstTensorView& view, std::int64_t token, std::int64_t hea
   for (int d = 0; d < view.dim; ++d) out[d] = numeric::float_to_half(row[d]);
 }
 
+// Nested, the rows go as soon as the block is sealed.
 Status seal_page(CacheState& cache, std::int32_t page, std::span<RowsView> k,
                  std::span<RowsView> v) {
   for (int head = 0; head < cache.config.kv_heads; ++head) {
     k[head] = cache.k_rows(page, head);
     v[head] = cache.v_rows(page, head);
   }
-  return cache.store.seal(page, k, v);
+  if (Status status = cache.store.seal(page, k, v); !status.ok()) return status;
+  if (cache.store.state(page) != BlockStore::State::kSealed) {
+    return {StatusCode::kInternal, "a value that was checked is not finite"};
+  }
+  cache.pool.drop_rows(page);
+  return {};
 }
 
 // Stores tokens [begin, end) of the views at the end of `sequence`.

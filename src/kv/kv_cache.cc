@@ -50,9 +50,11 @@ Result<PagedKvCache> PagedKvCache::create(const PagedKvCacheConfig& config) {
                                    .head_dim = config.head_dim,
                                    .blocks = config.pages,
                                    .numerics = config.numerics,
-                                   .channel_bounds = config.channel_bounds});
+                                   .channel_bounds = config.channel_bounds,
+                                   .high_tier = config.high_tier});
   if (!store.ok()) return store.status();
-  auto pool = kv::PagePool::create(config.pages, config.kv_heads, config.head_dim);
+  auto pool =
+      kv::PagePool::create(config.pages, config.kv_heads, config.head_dim, config.high_tier);
   if (!pool) {
     return Status{StatusCode::kOutOfMemory, "no memory for " + std::to_string(config.pages) +
                                                 " pages of " + std::to_string(config.kv_heads) +
@@ -141,6 +143,10 @@ std::span<const std::int32_t> PagedKvCache::block_table(SequenceId sequence) con
   const kv::Sequence* found = impl_->state.find(sequence);
   if (found == nullptr) return {};
   return found->table;
+}
+
+std::int64_t PagedKvCache::memory_bytes() const {
+  return impl_->state.store.memory_bytes() + impl_->state.pool.row_bytes();
 }
 
 const BlockStore& PagedKvCache::store() const { return impl_->state.store; }

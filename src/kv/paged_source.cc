@@ -49,6 +49,8 @@ class PagedSource final : public KvSource {
     if (view.sealed) {
       view.low = cache_.store.tile(page, kv_head);
       view.summary = cache_.store.summary(page, kv_head);
+      view.high_tier = cache_.config.high_tier;
+      if (view.nested()) view.residual = cache_.store.residual(page, kv_head);
     }
     return view;
   }

@@ -27,7 +27,8 @@ std::string describe(const Case& c) {
        << static_cast<int>(s.budget.kind) << ':' << s.budget.value << " tau " << s.tau << " unit "
        << static_cast<int>(s.unit) << " sink " << s.force_sink << " own " << s.force_own << " mode "
        << static_cast<int>(c.options.attend.mode) << " split " << c.options.attend.split_blocks
-       << " centre " << c.shape.numerics.centre_k << " seed " << c.shape.seed;
+       << " centre " << c.shape.numerics.centre_k << " high tier "
+       << static_cast<int>(c.shape.high_tier) << " seed " << c.shape.seed;
   return text.str();
 }
 
@@ -239,6 +240,7 @@ TEST_P(Grid, RandomCases) {
     c.shape.numerics.scale_rule =
         random.below(2) != 0 ? ScaleRule::kFourOverSix : ScaleRule::kNearest;
     c.shape.channel_bounds = true;
+    c.shape.high_tier = random.below(3) != 0 ? HighTier::kRows16 : HighTier::kNested;
     c.shape.sequences.clear();
     for (std::int64_t n = 1 + random.below(3); n > 0; --n) {
       const std::int64_t kv_len = 1 + random.below(random.below(2) != 0 ? 70 : 500);

@@ -17,7 +17,8 @@ struct Stepper {
         cache(std::move(PagedKvCache::create({.kv_heads = p.shape.kv_heads,
                                               .head_dim = p.shape.head_dim,
                                               .pages = 40,
-                                              .numerics = p.shape.numerics})
+                                              .numerics = p.shape.numerics,
+                                              .high_tier = p.shape.high_tier})
                             .value())),
         sequence(cache.add_sequence().value()),
         out(Tensor::make(DType::kF32, p.q.tokens, p.q.heads, p.q.dim)),
@@ -93,20 +94,27 @@ TEST_P(Chunks, DecodeStepsAreOneCall) {
   }
 }
 
-TEST_P(Chunks, PrefillInMultiplesOf64) {
-  const Problem problem =
-      make_problem({.head_dim = slow() ? 32 : 64, .group = 2, .sequences = {{330, 330}}});
+void expect_chunks_are_one_call(const Problem& problem, ComputeMode mode) {
   const FilledCache filled = fill_cache(problem);
-  for (const ComputeMode mode : {ComputeMode::kKv4, ComputeMode::kW4a4}) {
-    for (const std::int64_t chunk : {64, 128, 192}) {
-      RunOptions options = with_unit(SelectionUnit::kTile);
-      options.attend.mode = mode;
-      Stepper stepper(problem);
-      for (std::int64_t t = 0; t < 330; t += chunk) {
-        stepper.step(t, std::min<std::int64_t>(t + chunk, 330), options.attend);
-      }
-      expect_rows(stepper, run(problem, filled, options));
+  for (const std::int64_t chunk : {64, 128, 192}) {
+    RunOptions options = with_unit(SelectionUnit::kTile);
+    options.attend.mode = mode;
+    Stepper stepper(problem);
+    for (std::int64_t t = 0; t < 330; t += chunk) {
+      stepper.step(t, std::min<std::int64_t>(t + chunk, 330), options.attend);
     }
+    expect_rows(stepper, run(problem, filled, options));
+  }
+}
+
+TEST_P(Chunks, PrefillInMultiplesOf64) {
+  for (const HighTier high_tier : {HighTier::kRows16, HighTier::kNested}) {
+    const Problem problem = make_problem({.head_dim = slow() ? 32 : 64,
+                                          .group = 2,
+                                          .sequences = {{330, 330}},
+                                          .high_tier = high_tier});
+    expect_chunks_are_one_call(problem, ComputeMode::kKv4);
+    expect_chunks_are_one_call(problem, ComputeMode::kW4a4);
   }
 }
 

@@ -24,6 +24,7 @@ const half_t* row(const RowsView& rows, int token) {
 }
 
 void poison_rows(const RowsView& rows, int first) {
+  if (rows.data == nullptr) return;
   for (int token = first; token < kBlockTokens; ++token) {
     std::fill_n(const_cast<half_t*>(row(rows, token)), kTestHeadDim, half_t{0x7e00});
   }
@@ -58,9 +59,12 @@ Status Tokens::append(PagedKvCache& cache, SequenceId sequence, std::int64_t beg
   return cache.append(sequence, k_view(begin, end), v_view(begin, end));
 }
 
-PagedKvCache make_cache(std::int64_t pages, const Numerics& numerics) {
-  auto cache = PagedKvCache::create(
-      {.kv_heads = kTestKvHeads, .head_dim = kTestHeadDim, .pages = pages, .numerics = numerics});
+PagedKvCache make_cache(std::int64_t pages, const Numerics& numerics, HighTier high_tier) {
+  auto cache = PagedKvCache::create({.kv_heads = kTestKvHeads,
+                                     .head_dim = kTestHeadDim,
+                                     .pages = pages,
+                                     .numerics = numerics,
+                                     .high_tier = high_tier});
   if (!cache.ok()) throw std::runtime_error(cache.status().message());
   return std::move(cache.value());
 }
@@ -82,7 +86,7 @@ std::vector<std::uint8_t> contents(const PagedKvCache& cache, SequenceId sequenc
     out.push_back(static_cast<std::uint8_t>(cache.store().state(page)));
     for (int head = 0; head < kTestKvHeads; ++head) {
       for (const RowsView& rows : {cache.k_rows(page, head), cache.v_rows(page, head)}) {
-        for (int token = 0; token < tokens; ++token) {
+        for (int token = 0; token < tokens && rows.data != nullptr; ++token) {
           const auto* bytes = reinterpret_cast<const std::uint8_t*>(row(rows, token));
           out.insert(out.end(), bytes, bytes + sizeof(half_t) * kTestHeadDim);
         }

@@ -28,11 +28,12 @@ struct Tokens {
                 std::int64_t end) const;
 };
 
-PagedKvCache make_cache(std::int64_t pages, const Numerics& numerics = {});
+PagedKvCache make_cache(std::int64_t pages, const Numerics& numerics = {},
+                        HighTier high_tier = HighTier::kRows16);
 SequenceId add_sequence(PagedKvCache& cache);
 
-// All that the cache says about a sequence but for where its pages are: length, rows, states and
-// tiles.
+// All that the cache says about a sequence but for where its pages are: length, rows where there
+// are any, states and tiles.
 std::vector<std::uint8_t> contents(const PagedKvCache& cache, SequenceId sequence);
 
 // Writes NaN into every row of a page that the sequences do not fill.

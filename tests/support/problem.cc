@@ -84,6 +84,7 @@ void churn(PagedKvCache& cache, const ProblemShape& shape, Random& random) {
 }
 
 void fill_slots(const RowsView& rows, std::int64_t used, int head_dim, half_t value) {
+  if (rows.data == nullptr) return;
   for (std::int64_t t = used; t < kBlockTokens; ++t) {
     // The cache owns this memory and never made it const; no public way leads to an unused slot.
     auto* row = reinterpret_cast<half_t*>(static_cast<char*>(const_cast<void*>(rows.data)) +
@@ -148,7 +149,8 @@ FilledCache fill_cache(const Problem& problem, const FillOptions& options) {
                                                        .head_dim = shape.head_dim,
                                                        .pages = pages,
                                                        .numerics = shape.numerics,
-                                                       .channel_bounds = shape.channel_bounds});
+                                                       .channel_bounds = shape.channel_bounds,
+                                                       .high_tier = shape.high_tier});
   require(created.status());
   FilledCache filled{std::move(created.value()), {}};
   Random random(options.seed);
