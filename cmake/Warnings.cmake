@@ -11,7 +11,7 @@ function(thriftattn_target_defaults target)
     $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra>
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # GCC 12 warns of its own std::string (PR 105651)
   if(THRIFTATTN_WERROR)
-    target_compile_options(${target} PRIVATE -Werror)
+    target_compile_options(${target} PRIVATE $<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Werror>)
   endif()
   if(THRIFTATTN_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${THRIFTATTN_SANITIZE} -fno-omit-frame-pointer

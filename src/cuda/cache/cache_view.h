@@ -11,10 +11,18 @@
 
 namespace thriftattn::cuda {
 
-// The first value that an append refused; `code` is written last. Zero = none so far.
+// Why the device refused an append.
+enum class FaultCode : std::uint32_t {
+  kNone = 0,
+  kKey = 1,    // a value of K cannot be stored
+  kValue = 2,  // a value of V
+  kRoom = 3,   // a replayed append found no page
+};
+
+// The first append that a sequence refused, and the first value there: K before V, then in order of
+// token, kv head and dim. Zeros = none so far.
 struct AppendFault {
-  std::uint32_t code = 0;  // 1: K, 2: V
-  std::int32_t sequence = 0;
+  FaultCode code = FaultCode::kNone;
   std::int32_t token = 0;  // of the refused call
   std::int32_t kv_head = 0;
   std::int32_t dim = 0;
@@ -34,9 +42,9 @@ struct CacheView {
   float* k_min = nullptr;        // [pages, kv_heads, head_dim], nullptr where not asked for
   float* k_max = nullptr;
 
-  std::int32_t* block_table = nullptr;  // [sequences, max_blocks], physical pages
+  std::int32_t* block_table = nullptr;  // [sequences, max_blocks], physical pages, -1 = none
   std::int32_t* lengths = nullptr;      // [sequences], tokens
-  AppendFault* fault = nullptr;
+  AppendFault* faults = nullptr;        // [sequences]
 
   [[nodiscard]] THRIFTATTN_HOST_DEVICE std::size_t cell(int page, int kv_head) const {
     return static_cast<std::size_t>(page) * kv_heads + kv_head;

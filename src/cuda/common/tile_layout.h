@@ -48,6 +48,11 @@ struct BlockHeader {
   float v_exponent = 0;  // largest token exponent of V, an integer
 };
 
+struct TileElement {
+  int token = 0;
+  int dim = 0;
+};
+
 // Offsets in bytes within the tiles of one block of one kv head. head_dim: 64, 128 or 256.
 //
 // K tile: codes | scales | mean half [head_dim] | BlockHeader. The word of (group mt * 2 + th, r)
@@ -127,6 +132,22 @@ struct DeviceTileLayout {
     const int lane = 4 * (dim % 8) + token % 32 / 8;
     const int half = token % 4 / 2 * 4 + dim % 16 / 8 * 2 + token % 2;
     return ((quarter * (head_dim / 16) + dim / 16) * 32 + lane) * 16 + half * 2;
+  }
+  // The other way: what half `half` (0..7) of the 16 bytes at 16 * chunk is.
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE constexpr TileElement high_k_element(int chunk,
+                                                                            int half) const {
+    const int lane = chunk % 32;
+    const int step = chunk / 32 % (head_dim / 16);
+    const int group = chunk / 32 / (head_dim / 16) * 2 + half / 2 % 2;
+    return {token_of(group, lane / 4),
+            step / 2 * 32 + lane % 4 * 8 + step % 2 * 4 + half / 4 * 2 + half % 2};
+  }
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE constexpr TileElement high_v_element(int chunk,
+                                                                            int half) const {
+    const int lane = chunk % 32;
+    const int quarter = chunk / 32 / (head_dim / 16);
+    return {quarter / 2 * 32 + lane % 4 * 8 + quarter % 2 * 4 + half / 4 * 2 + half % 2,
+            chunk / 32 % (head_dim / 16) * 16 + half / 2 % 2 * 8 + lane / 4};
   }
 };
 

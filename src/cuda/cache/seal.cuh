@@ -1,0 +1,223 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// Seals one block of one kv head, K or V, with one CTA: the same values as kv/seal.cc, bit for bit,
+// since the codec is the same code, sums in double run in the same order, and nothing is
+// contracted. Only their places differ (common/tile_layout.h).
+//
+// A thread quantises groups of 16: 4 head_dim groups each of K and V, about 900 instructions a
+// group. That, and not the bytes, is what the time goes to.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/cache/cache_view.h"
+#include "cuda/common/tile_layout.h"
+#include "numeric/e8m0.h"
+#include "numeric/half.h"
+#include "numeric/nvfp4.h"
+#include "thriftattn/formats.h"
+
+namespace thriftattn::cuda {
+
+inline constexpr int kAppendThreads = 256;  // of a CTA; at least the largest head_dim
+
+// The rows of a block in shared memory. The odd number of words between rows keeps a warp that
+// reads one dim of 32 tokens off each other's banks.
+template <int kHeadDim>
+struct BlockRows {
+  std::uint16_t half[kBlockTokens][kHeadDim + 2];
+
+  __device__ float operator()(int token, int dim) const {
+    return numeric::half_to_float(half_t{half[token][dim]});
+  }
+};
+
+struct SealScratch {
+  float mean[kMaxHeadDim];    // of K
+  float down[kBlockTokens];   // of V: 2^-exponent of a token
+  unsigned int largest_bits;  // largest magnitude: non-negative floats are in order of their bits
+  int largest_exponent;
+};
+
+// Exponents of tokens are clamped as in kv/seal.cc.
+inline constexpr int kMinTokenExponent = -100;
+inline constexpr int kMaxTokenShift = 16;
+inline constexpr int kTokenExponentRange = 14;
+inline constexpr int kHalfBias = 15;
+
+struct PackedGroup {
+  std::uint32_t words[2];
+  std::uint8_t scale;
+};
+
+__device__ inline PackedGroup pack_group(const float* x, ScaleRule rule) {
+  const numeric::Nvfp4Group group = numeric::quantize_group(x, rule);
+  PackedGroup packed{{0, 0}, group.scale};
+#pragma unroll
+  for (int i = 0; i < kScaleGroup; ++i) {
+    packed.words[i / kCodesPerWord] |= pack_code(group.codes[i], i % kCodesPerWord);
+  }
+  return packed;
+}
+
+// Largest of the CTA's magnitudes into scratch.largest_bits, which must be 0. Ends with a barrier.
+__device__ inline void reduce_largest(float magnitude, SealScratch& scratch) {
+  const unsigned int bits = __reduce_max_sync(~0u, __float_as_uint(magnitude));
+  if (threadIdx.x % 32 == 0) atomicMax(&scratch.largest_bits, bits);
+  __syncthreads();
+}
+
+// The mean of each dim and, where wanted, its bounds. One thread a dim.
+template <int kHeadDim>
+__device__ void summarize_keys(const BlockRows<kHeadDim>& rows, const CacheView& view,
+                               std::size_t cell, bool centre, SealScratch& scratch) {
+  const int d = static_cast<int>(threadIdx.x);
+  if (d >= kHeadDim) return;
+  double sum = 0;
+  float low = __uint_as_float(0x7f800000u);
+  float high = -low;
+  for (int t = 0; t < kBlockTokens; ++t) {
+    const float x = rows(t, d);
+    sum += x;
+    low = x < low ? x : low;
+    high = high < x ? x : high;
+  }
+  const half_t mean = numeric::float_to_half(static_cast<float>(sum / kBlockTokens));
+  const half_t stored = centre ? mean : half_t{0};
+  const DeviceTileLayout layout{kHeadDim};
+  view.block_mean[cell * kHeadDim + d] = mean;
+  reinterpret_cast<half_t*>(view.low_k + cell * layout.k_bytes() + layout.k_mean())[d] = stored;
+  scratch.mean[d] = numeric::half_to_float(stored);
+  if (view.k_min == nullptr) return;
+  view.k_min[cell * kHeadDim + d] = low;
+  view.k_max[cell * kHeadDim + d] = high;
+}
+
+template <int kHeadDim>
+__device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view, std::size_t cell,
+                          const Numerics& numerics, SealScratch& scratch) {
+  const DeviceTileLayout layout{kHeadDim};
+  std::byte* tile = view.low_k + cell * layout.k_bytes();
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) scratch.largest_bits = 0;
+  summarize_keys(rows, view, cell, numerics.centre_k, scratch);
+  __syncthreads();
+
+  float amax = 0;
+  for (int i = thread; i < kBlockTokens * kHeadDim; i += kAppendThreads) {
+    const int d = i % kHeadDim;
+    amax = fmaxf(amax, fabsf(rows(i / kHeadDim, d) - scratch.mean[d]));
+  }
+  reduce_largest(amax, scratch);
+  const int exponent =
+      numeric::scale_exponent(__uint_as_float(scratch.largest_bits), numerics.scale_rule);
+  const float down = numeric::power_of_two(-exponent);
+
+  // A warp takes 32 tokens of one group of dims.
+  for (int i = thread; i < kBlockTokens * kHeadDim / kScaleGroup; i += kAppendThreads) {
+    const int token = i % kBlockTokens;
+    const int group = i / kBlockTokens;
+    float x[kScaleGroup];
+#pragma unroll
+    for (int j = 0; j < kScaleGroup; ++j) {
+      const int d = group * kScaleGroup + j;
+      x[j] = (rows(token, d) - scratch.mean[d]) * down;
+    }
+    const PackedGroup packed = pack_group(x, numerics.scale_rule);
+    const int t = token / 32 * 4 + token % 8 / 2;
+    const int g = token % 32 / 8 * 2 + token % 2;
+    for (int w = 0; w < 2; ++w) {
+      *reinterpret_cast<std::uint32_t*>(tile + layout.k_word(t, g, 2 * group + w)) =
+          packed.words[w];
+    }
+    tile[layout.k_scales() + layout.k_scale(t, g, group)] = std::byte{packed.scale};
+  }
+  if (thread == 0) {
+    auto* header = reinterpret_cast<BlockHeader*>(tile + layout.k_header());
+    header->k_factor = numeric::power_of_two(exponent);
+  }
+}
+
+// The power of two next to rms(row), by the exact rule 2^(e - 1/2) <= rms < 2^(e + 1/2).
+template <int kHeadDim>
+__device__ int token_exponent(const BlockRows<kHeadDim>& rows, int token) {
+  double squares = 0;
+  for (int d = 0; d < kHeadDim; ++d) {
+    const double x = rows(token, d);
+    squares += x * x;
+  }
+  if (squares == 0) return kMinTokenExponent;
+  int exponent = 0;
+  frexp(squares / kHeadDim, &exponent);
+  exponent >>= 1;
+  return exponent > kMinTokenExponent ? exponent : kMinTokenExponent;
+}
+
+// Exponents of the tokens into scratch.down and the tile's weights. One thread a token.
+template <int kHeadDim>
+__device__ void value_exponents(const BlockRows<kHeadDim>& rows, const CacheView& view,
+                                std::size_t cell, const Numerics& numerics, SealScratch& scratch) {
+  const DeviceTileLayout layout{kHeadDim};
+  const int token = static_cast<int>(threadIdx.x);
+  const bool active = token < kBlockTokens;
+  if (token == 0) {
+    scratch.largest_bits = 0;
+    scratch.largest_exponent = kMinTokenExponent;
+  }
+  __syncthreads();
+  float amax = 0;
+  int exponent = 0;  // 0 for all where there are no token norms
+  for (int d = 0; d < kHeadDim && active; ++d) amax = fmaxf(amax, fabsf(rows(token, d)));
+  if (numerics.token_norms && active) {
+    exponent = token_exponent(rows, token);
+    atomicMax(&scratch.largest_exponent, exponent);
+  }
+  __syncthreads();
+  int largest = 0;
+  if (numerics.token_norms) {
+    largest = scratch.largest_exponent;
+    exponent = max(exponent, largest - kTokenExponentRange);
+  }
+  reduce_largest(active ? amax * numeric::power_of_two(-exponent) : 0.0f, scratch);
+  int shift = numeric::scale_exponent(__uint_as_float(scratch.largest_bits), numerics.scale_rule);
+  if (numerics.token_norms) shift = min(max(shift, -kMaxTokenShift), kMaxTokenShift);
+  if (active) {
+    scratch.down[token] = numeric::power_of_two(-(exponent + shift));
+    view.low_v[cell * layout.v_bytes() + layout.v_weights() + layout.v_weight(token)] =
+        static_cast<std::byte>((kHalfBias + exponent - largest) << 2);
+  }
+  if (token == 0) {
+    auto* header =
+        reinterpret_cast<BlockHeader*>(view.low_k + cell * layout.k_bytes() + layout.k_header());
+    header->v_exponent = static_cast<float>(largest + shift);
+  }
+  __syncthreads();
+}
+
+template <int kHeadDim>
+__device__ void seal_values(const BlockRows<kHeadDim>& rows, const CacheView& view,
+                            std::size_t cell, const Numerics& numerics, SealScratch& scratch) {
+  const DeviceTileLayout layout{kHeadDim};
+  std::byte* tile = view.low_v + cell * layout.v_bytes();
+  value_exponents(rows, view, cell, numerics, scratch);
+
+  // A warp takes 32 dims of one group of tokens.
+  for (int i = static_cast<int>(threadIdx.x); i < kBlockTokens / kScaleGroup * kHeadDim;
+       i += kAppendThreads) {
+    const int dim = i % kHeadDim;
+    const int group = i / kHeadDim;
+    float x[kScaleGroup];
+#pragma unroll
+    for (int j = 0; j < kScaleGroup; ++j) {
+      const int token = group * kScaleGroup + j;
+      x[j] = rows(token, dim) * scratch.down[token];
+    }
+    const PackedGroup packed = pack_group(x, numerics.scale_rule);
+    for (int w = 0; w < 2; ++w) {
+      *reinterpret_cast<std::uint32_t*>(tile + layout.v_word(dim, 2 * group + w)) = packed.words[w];
+    }
+    tile[layout.v_scales() + layout.v_scale(dim, group)] = std::byte{packed.scale};
+  }
+}
+
+}  // namespace thriftattn::cuda
