@@ -74,6 +74,11 @@ typedef enum thriftattn_scale_rule {
   THRIFTATTN_SCALE_NEAREST = 1
 } thriftattn_scale_rule;
 
+typedef enum thriftattn_high_tier {
+  THRIFTATTN_HIGH_ROWS16 = 0,
+  THRIFTATTN_HIGH_NESTED = 1 /* FP4 of what the low tier leaves: less than half of the memory */
+} thriftattn_high_tier;
+
 typedef struct thriftattn_cache_config {
   size_t struct_size;
   int32_t kv_heads;
@@ -83,6 +88,7 @@ typedef struct thriftattn_cache_config {
   int32_t centre_k;       /* bool */
   int32_t token_norms;    /* bool */
   int32_t channel_bounds; /* bool; needed by THRIFTATTN_POLICY_QUEST */
+  int32_t high_tier;      /* thriftattn_high_tier */
 } thriftattn_cache_config;
 
 /* Pass sizeof(*config): no more than that is written. */
@@ -100,6 +106,8 @@ thriftattn_status thriftattn_cache_free_sequence(thriftattn_cache* cache, int32_
 thriftattn_status thriftattn_cache_length(const thriftattn_cache* cache, int32_t sequence,
                                           int64_t* tokens);
 thriftattn_status thriftattn_cache_free_pages(const thriftattn_cache* cache, int64_t* pages);
+/* Bytes allocated for tiles, residuals, summaries and rows. */
+thriftattn_status thriftattn_cache_memory_bytes(const thriftattn_cache* cache, int64_t* bytes);
 
 /* Appends rows offsets[i] .. offsets[i + 1] of k and v [tokens, kv_heads, head_dim] to
  * sequences[i]. All or nothing. offsets: [sequence_count + 1]. */

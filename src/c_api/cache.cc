@@ -1,5 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
+#include <cstddef>
 #include <span>
 
 #include "c_api/guard.h"
@@ -9,6 +10,7 @@
 namespace {
 
 using thriftattn::ConstTensorView;
+using thriftattn::HighTier;
 using thriftattn::invalid_argument;
 using thriftattn::Numerics;
 using thriftattn::PagedKvCache;
@@ -18,7 +20,9 @@ using thriftattn::Status;
 using namespace thriftattn::c_api;
 
 constexpr std::int32_t kScaleRules = 2;
-constexpr std::size_t kFirstConfigSize = sizeof(thriftattn_cache_config);
+constexpr std::int32_t kHighTiers = 2;
+// The struct ended here once.
+constexpr std::size_t kFirstConfigSize = offsetof(thriftattn_cache_config, high_tier);
 
 thriftattn_cache_config default_config() {
   const Numerics numerics;
@@ -33,6 +37,7 @@ Status read_config(const thriftattn_cache_config* in, PagedKvCacheConfig* out) {
   thriftattn_cache_config config = default_config();
   Status status = read_struct(in, "config", kFirstConfigSize, &config);
   if (status.ok()) status = check_enum("config.scale_rule", config.scale_rule, kScaleRules);
+  if (status.ok()) status = check_enum("config.high_tier", config.high_tier, kHighTiers);
   if (!status.ok()) return status;
   out->kv_heads = config.kv_heads;
   out->head_dim = config.head_dim;
@@ -40,6 +45,7 @@ Status read_config(const thriftattn_cache_config* in, PagedKvCacheConfig* out) {
   out->numerics = {static_cast<ScaleRule>(config.scale_rule), config.centre_k != 0,
                    config.token_norms != 0};
   out->channel_bounds = config.channel_bounds != 0;
+  out->high_tier = static_cast<HighTier>(config.high_tier);
   return {};
 }
 
@@ -98,6 +104,14 @@ thriftattn_status thriftattn_cache_free_pages(const thriftattn_cache* cache, int
   return guarded([&]() -> Status {
     if (cache == nullptr || pages == nullptr) return invalid_argument("cache or pages is NULL");
     *pages = cache->cache.free_pages();
+    return {};
+  });
+}
+
+thriftattn_status thriftattn_cache_memory_bytes(const thriftattn_cache* cache, int64_t* bytes) {
+  return guarded([&]() -> Status {
+    if (cache == nullptr || bytes == nullptr) return invalid_argument("cache or bytes is NULL");
+    *bytes = cache->cache.memory_bytes();
     return {};
   });
 }

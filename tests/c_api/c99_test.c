@@ -96,6 +96,7 @@ int main(void) {
   attend(cache, sequences);
   EXPECT(thriftattn_cache_free_sequence(cache, sequences[0]) == THRIFTATTN_OK);
   EXPECT(thriftattn_cache_free_pages(cache, &count) == THRIFTATTN_OK && count == 1);
+  EXPECT(thriftattn_cache_memory_bytes(cache, &count) == THRIFTATTN_OK && count > 0);
   EXPECT(thriftattn_cache_length(cache, sequences[0], &count) == THRIFTATTN_NOT_FOUND);
   EXPECT(strlen(thriftattn_status_message()) > 0);
   thriftattn_cache_free(cache);

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <thread>
@@ -226,9 +227,57 @@ TEST_F(CApi, BadConfigsSayWhatIsSupported) {
   c.scale_rule = 2;
   EXPECT_EQ(thriftattn_cache_create(&c, &cache), THRIFTATTN_INVALID_ARGUMENT);
   c = config();
+  c.high_tier = 2;
+  EXPECT_EQ(thriftattn_cache_create(&c, &cache), THRIFTATTN_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(thriftattn_status_message()).find("high_tier 2"), std::string::npos);
+  c = config();
   c.pages = -1;
   EXPECT_EQ(thriftattn_cache_create(&c, &cache), THRIFTATTN_INVALID_ARGUMENT);
   EXPECT_EQ(cache, nullptr);
+}
+
+// A program built against the first header has no high_tier behind its struct.
+TEST_F(CApi, AnOlderConfigKeepsItsRows) {
+  constexpr std::size_t kOld = offsetof(thriftattn_cache_config, high_tier);
+  thriftattn_cache_config c = config();
+  c.struct_size = kOld;
+  c.high_tier = 12345;
+  thriftattn_cache* cache = nullptr;
+  ASSERT_EQ(thriftattn_cache_create(&c, &cache), THRIFTATTN_OK) << thriftattn_status_message();
+  std::int64_t bytes = 0;
+  std::int64_t want = 0;
+  EXPECT_EQ(thriftattn_cache_memory_bytes(cache, &bytes), THRIFTATTN_OK);
+  EXPECT_EQ(thriftattn_cache_memory_bytes(cache_, &want), THRIFTATTN_OK);
+  EXPECT_EQ(bytes, want);
+  thriftattn_cache_free(cache);
+  c.struct_size = kOld - 4;
+  EXPECT_EQ(thriftattn_cache_create(&c, &cache), THRIFTATTN_INVALID_ARGUMENT);
+}
+
+TEST_F(CApi, ANestedCacheHoldsLessAndAnswersAlike) {
+  ASSERT_EQ(thriftattn_attend(cache_, &params_), THRIFTATTN_OK) << thriftattn_status_message();
+  const std::vector<float> want = out_;
+  std::int64_t rows_bytes = 0;
+  EXPECT_EQ(thriftattn_cache_memory_bytes(cache_, &rows_bytes), THRIFTATTN_OK);
+
+  thriftattn_cache_config c = config();
+  c.high_tier = THRIFTATTN_HIGH_NESTED;
+  thriftattn_cache* nested = nullptr;
+  std::int32_t sequence = -1;
+  ASSERT_EQ(thriftattn_cache_create(&c, &nested), THRIFTATTN_OK) << thriftattn_status_message();
+  ASSERT_EQ(thriftattn_cache_add_sequence(nested, &sequence), THRIFTATTN_OK);
+  const auto k = c_view<thriftattn_const_tensor>(k_.data(), kTokens, kKvHeads);
+  const auto v = c_view<thriftattn_const_tensor>(v_.data(), kTokens, kKvHeads);
+  const std::int64_t offsets[] = {0, kTokens};
+  ASSERT_EQ(thriftattn_cache_append(nested, &sequence, 1, offsets, &k, &v), THRIFTATTN_OK);
+  params_.sequences = &sequence;
+  EXPECT_EQ(thriftattn_attend(nested, &params_), THRIFTATTN_OK) << thriftattn_status_message();
+  EXPECT_NE(out_, want);
+  for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(out_[i], want[i], .05) << i;
+  std::int64_t nested_bytes = 0;
+  EXPECT_EQ(thriftattn_cache_memory_bytes(nested, &nested_bytes), THRIFTATTN_OK);
+  EXPECT_LT(nested_bytes, rows_bytes);
+  thriftattn_cache_free(nested);
 }
 
 TEST_F(CApi, MessagesBelongToTheirThread) {
