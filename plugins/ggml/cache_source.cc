@@ -33,6 +33,9 @@ BlockView CacheSource::block(int stream, std::int64_t block, int kv_head) const 
   if (info.sealed) {
     view.low = pair_->store().tile(first_block_[stream] + block, kv_head);
     view.summary = pair_->store().summary(first_block_[stream] + block, kv_head);
+    view.high_tier = pair_->store().config().high_tier;
+    if (view.nested())
+      view.residual = pair_->store().residual(first_block_[stream] + block, kv_head);
   }
   return view;
 }

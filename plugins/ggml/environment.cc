@@ -101,6 +101,7 @@ std::string read_options(Options& o) {
       read_name("THRIFTATTN_COMPUTE", {"kv4", "w4a4"}, o.mode),
       read_name("THRIFTATTN_POLICY", {"fp4_mass", "block_mean", "quest", "local", "random"},
                 o.policy),
+      read_name("THRIFTATTN_HIGH_TIER", {"rows16", "nested"}, o.high_tier),
       read_number("THRIFTATTN_BUDGET", 0, 1, "0 to 1, or 0% to 100%", o.budget),
       read_number("THRIFTATTN_TAU", 0, 0.999999, "0 <= tau < 1", o.tau),
       read_tokens("THRIFTATTN_CROSSOVER", o.crossover_tokens),

@@ -26,9 +26,14 @@ bool same_tile(const LowTile& a, const LowTile& b) {
          std::memcmp(a.v_exponents, b.v_exponents, kBlockTokens) == 0;
 }
 
+bool same_residual(const ResidualTile& a, const ResidualTile& b) {
+  return same_panel(a.k, b.k) && same_panel(a.v, b.v) && a.k_exponent == b.k_exponent;
+}
+
 bool same_summary(const BlockSummary& a, const BlockSummary& b, int head_dim) {
   return a.error_k == b.error_k && a.error_v == b.error_v && a.max_k == b.max_k &&
-         a.max_v == b.max_v &&
+         a.max_v == b.max_v && a.nested_error_k == b.nested_error_k &&
+         a.nested_error_v == b.nested_error_v &&
          std::memcmp(a.block_mean, b.block_mean, sizeof(half_t) * head_dim) == 0;
 }
 
@@ -56,15 +61,18 @@ std::int64_t KvPair::first_block(const CacheRows& rows, std::int64_t stream,
 Status KvPair::prepare(const CacheRows& rows, const Options& options) {
   if (store_ && (store_->config().channel_bounds || !needs_bounds(options))) return {};
   const Numerics numerics = store_ ? store_->config().numerics : numerics_of(options);
+  const HighTier high_tier =
+      store_ ? store_->config().high_tier : static_cast<HighTier>(options.high_tier);
   Result<BlockStore> store = BlockStore::create({.kv_heads = rows.kv_heads,
                                                  .head_dim = rows.head_dim,
                                                  .blocks = k_.blocks(),
                                                  .numerics = numerics,
-                                                 .channel_bounds = needs_bounds(options)});
+                                                 .channel_bounds = needs_bounds(options),
+                                                 .high_tier = high_tier});
   if (!store.ok()) return store.status();
   store_.emplace(std::move(store.value()));
   states_.assign(states_.size(), {});
-  count_memory(store_->tile_bytes() * rows.kv_heads * k_.blocks(),
+  count_memory((store_->tile_bytes() + 2 * store_->residual_bytes()) * rows.kv_heads * k_.blocks(),
                (k_.row_bytes() + v_.row_bytes()) * kBlockTokens * k_.blocks());
   return {};
 }
@@ -154,6 +162,8 @@ Status KvPair::verify(const CacheRows& rows, std::int64_t stream, std::int64_t b
     bool same = fresh.state(0) == BlockStore::State::kSealed;
     for (int head = 0; same && head < rows.kv_heads; ++head) {
       same = same_tile(fresh.tile(0, head), store_->tile(first + b, head)) &&
+             (config.high_tier != HighTier::kNested ||
+              same_residual(fresh.residual(0, head), store_->residual(first + b, head))) &&
              same_summary(fresh.summary(0, head), store_->summary(first + b, head), rows.head_dim);
     }
     ++stats.verified_blocks;

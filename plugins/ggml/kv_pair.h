@@ -32,7 +32,7 @@ class KvPair {
   [[nodiscard]] std::int64_t first_block(const CacheRows& rows, std::int64_t stream,
                                          std::int64_t blocks) const;
 
-  // Makes the low tier at the first call; `options` fixes its numerics.
+  // Makes the low tier at the first call; `options` fixes its numerics and high tier.
   Status prepare(const CacheRows& rows, const Options& options);
   // Seals what changed since the last call and is complete: blocks that are not fresh and that some
   // row sees whole. With seal_own every visible block, its cells that no row sees counting as

@@ -48,6 +48,7 @@ Options from_library(const Selection& selection, const Numerics& numerics) {
       .split_blocks = AttendOptions{}.split_blocks,
       .seed = selection.seed,
       .verify = false,
+      .high_tier = static_cast<std::int32_t>(HighTier::kRows16),
   };
 }
 
@@ -110,6 +111,7 @@ std::string check(const Options& o) {
   if (o.short_cache_tokens < 0) {
     return bad("short_cache_tokens", static_cast<double>(o.short_cache_tokens), "0 or more");
   }
+  if (!within(o.high_tier, 0, 1)) return bad("high_tier", o.high_tier, "0 (rows16), 1 (nested)");
   if (o.split_blocks < 1) return bad("split_blocks", o.split_blocks, "1 or more");
   return {};
 }

@@ -112,7 +112,7 @@ void print_stats() {
                percent(static_cast<double>(s.promoted_k), unforced),
                percent(static_cast<double>(s.promoted_v), unforced),
                s.mass_covered / std::max(rows, 1.0), s.mass_tail / std::max(rows, 1.0));
-  std::fprintf(stderr, "thriftattn: read %.3f GB of FP4 and %.3f GB of 16-bit rows\n",
+  std::fprintf(stderr, "thriftattn: read %.3f GB of the low tier and %.3f GB of the high tier\n",
                static_cast<double>(s.bytes_low) * 1e-9, static_cast<double>(s.bytes_high) * 1e-9);
   if (s.verified_blocks > 0) {
     std::fprintf(stderr, "thriftattn: %" PRId64 " blocks verified, %" PRId64 " stale\n",

@@ -34,6 +34,10 @@ struct thriftattn_ggml_options {
   int32_t split_blocks;
   uint64_t seed;
   bool verify;  // quantise every tile again at each attention and compare (proof of coherence)
+  // HighTier: what promoted sealed blocks are computed from. The module keeps the 16-bit rows
+  // either way: 1 (nested) is for evaluating what a cache without them would give. Fixed as the
+  // numerics.
+  int32_t high_tier;
 };
 
 struct thriftattn_ggml_stats {

@@ -20,6 +20,7 @@ BAD = {
     "THRIFTATTN_TAU": "-0.5",
     "THRIFTATTN_CROSSOVER": "many",
     "THRIFTATTN_SHORT_CACHE": "1.5",
+    "THRIFTATTN_HIGH_TIER": "fp8",
     "THRIFTATTN_STATS": "perhaps",
     "THRIFTATTN_ISA": "mmx",
 }

@@ -47,6 +47,8 @@ TEST(Options, RefusesWhatMakesNoSense) {
   EXPECT_EQ(message([](Options& c) { c.tau = 1; }), "tau 1: supported 0 <= tau < 1");
   EXPECT_NE(message([](Options& c) { c.tau = std::nan(""); }), "");
   EXPECT_NE(message([](Options& c) { c.policy = 9; }), "");
+  EXPECT_EQ(message([](Options& c) { c.high_tier = 2; }),
+            "high_tier 2: supported 0 (rows16), 1 (nested)");
   EXPECT_NE(message([](Options& c) { c.struct_size = 8; }), "");
   EXPECT_NE(message([](Options& c) { c.split_blocks = 0; }), "");
   EXPECT_NE(message([](Options& c) { c.crossover_tokens = -1; }), "");
@@ -64,6 +66,7 @@ TEST(Environment, ReadsValuesAndPercentages) {
   const Variable policy("THRIFTATTN_POLICY", "quest");
   const Variable compute("THRIFTATTN_COMPUTE", "w4a4");
   const Variable crossover("THRIFTATTN_CROSSOVER", "0");
+  const Variable high_tier("THRIFTATTN_HIGH_TIER", "nested");
   ASSERT_EQ(load_environment(), "");
   const Options o = current_options();
   EXPECT_DOUBLE_EQ(o.budget, 0.025);
@@ -71,6 +74,7 @@ TEST(Environment, ReadsValuesAndPercentages) {
   EXPECT_EQ(o.policy, static_cast<std::int32_t>(Policy::kQuest));
   EXPECT_EQ(o.mode, static_cast<std::int32_t>(ComputeMode::kW4a4));
   EXPECT_EQ(o.crossover_tokens, 0);
+  EXPECT_EQ(o.high_tier, static_cast<std::int32_t>(HighTier::kNested));
   EXPECT_FALSE(o.centre_k);
 }
 
@@ -88,6 +92,7 @@ TEST(Environment, SaysWhatItGotAndWhatIsSupported) {
       {"THRIFTATTN_TAU", "-1", "THRIFTATTN_TAU=-1: supported 0 <= tau < 1"},
       {"THRIFTATTN_CROSSOVER", "1.5",
        "THRIFTATTN_CROSSOVER=1.5: supported a whole number of tokens"},
+      {"THRIFTATTN_HIGH_TIER", "fp8", "THRIFTATTN_HIGH_TIER=fp8: supported rows16, nested"},
       {"THRIFTATTN_STATS", "yes", "THRIFTATTN_STATS=yes: supported 0, 1"},
   };
   for (const auto& c : cases) {
