@@ -74,6 +74,19 @@ TEST(Arms, ThriftIsTheLibrarysDefault) {
   EXPECT_EQ(o.crossover_tokens, 0);
 }
 
+TEST(Arms, NestedIsThriftWithTheOtherHighTier) {
+  for (const Phase phase : {Phase::kDecode, Phase::kPrefill}) {
+    const auto arms = parse("thrift,nested,thrift:nested=1,fp4", phase);
+    EXPECT_EQ(arms[0].options.high_tier, static_cast<int>(HighTier::kRows16));
+    EXPECT_EQ(arms[1].options.high_tier, static_cast<int>(HighTier::kNested));
+    EXPECT_EQ(arms[2].options.high_tier, static_cast<int>(HighTier::kNested));
+    EXPECT_EQ(arms[3].options.high_tier, static_cast<int>(HighTier::kRows16));
+    EXPECT_EQ(arms[1].options.tau, arms[0].options.tau);
+    EXPECT_EQ(arms[1].options.k_share, arms[0].options.k_share);
+    EXPECT_EQ(arms[1].options.unit, arms[0].options.unit);
+  }
+}
+
 TEST(Arms, PrefillSelectsByTileAndStepsByToken) {
   for (const Arm& arm : parse("paper,thrift", Phase::kPrefill)) {
     EXPECT_EQ(arm.options.unit, unit(SelectionUnit::kTile));

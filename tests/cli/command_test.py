@@ -5,6 +5,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,7 @@ class CommandTest(unittest.TestCase):
             ["subcommand", "bench"],
             ["isa", "bench", "attend", "--isa", "sse9"],
             ["arms", "bench", "attend", "--arms", "fast"],
+            ["high-tier", "inspect", "--high-tier", "fp8"],
             ["q-heads", "bench", "attend", "--q-heads", "3", "--kv-heads", "2"],
             ["head_dim", "bench", "attend", "--head-dim", "40"],
             ["peer", "bench", "attend", "--peer", "mkl"],
@@ -104,20 +106,30 @@ class CommandTest(unittest.TestCase):
         self.assertIn("kv head 2, q heads 6 to 8", result.stdout)
         self.assertRegex(result.stdout, r"\n +0  F[F#+o.k]{14}F\n")
 
+    def test_inspect_nested(self):
+        def held(*args):
+            result = run("inspect", "--kv-len", 8192, *args)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            return float(re.search(r"([\d.]+) KiB held", result.stdout).group(1))
+        self.assertLess(2 * held("--high-tier", "nested"), held("--high-tier", "rows16"))
+
     def test_bench(self):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder) / "bench.json"
             result = run("bench", "attend", "--kv-len", 512, "--layers", 2, "--repeats", 3,
-                         "--batch", 2, "--peer", "ggml", "--arms", "fp16,low_only,paper,thrift",
+                         "--batch", 2, "--peer", "ggml", "--arms",
+                         "fp16,low_only,paper,thrift,nested",
                          "--json", path)
             self.assertEqual((result.returncode, result.stderr), (0, ""))
             report = json.loads(path.read_text())
             arms = {arm["name"]: arm for arm in report["arms"]}
-            self.assertEqual(list(arms), ["fp16", "low_only", "paper", "thrift", "ggml"])
+            self.assertEqual(list(arms), ["fp16", "low_only", "paper", "thrift", "nested", "ggml"])
             # The peer computes the same thing: it differs from our 16 bit by rounding only.
             self.assertLess(arms["ggml"]["distance"], 0.02)
             self.assertLess(arms["thrift"]["distance"], arms["low_only"]["distance"])
             self.assertLess(arms["low_only"]["bytes"], arms["thrift"]["bytes"])
+            self.assertLess(arms["nested"]["distance"], arms["low_only"]["distance"])
+            self.assertLess(arms["nested"]["bytes"], arms["thrift"]["bytes"])
             self.assertEqual(arms["fp16"]["bytes"], arms["ggml"]["bytes"])
 
 

@@ -86,6 +86,11 @@ void make_thrift(Arm& arm, const ArmDefaults& defaults) {
   set_selection(arm, defaults.selection, defaults.phase);
 }
 
+void make_nested(Arm& arm, const ArmDefaults& defaults) {
+  make_thrift(arm, defaults);
+  arm.options.high_tier = static_cast<int>(HighTier::kNested);
+}
+
 struct KnownArm {
   std::string_view name;
   void (*make)(Arm&, const ArmDefaults&);
@@ -98,6 +103,7 @@ constexpr KnownArm kArms[] = {
     {"fp4", make_fp4, "plain FP4, the own block in 16 bit: the strict baseline"},
     {"paper", make_paper, "the published selection and numerics, the own block in 16 bit"},
     {"thrift", make_thrift, "ours: selected by FP4 mass, uneven budget, tail, better numerics"},
+    {"nested", make_nested, "ours with the nested high tier: FP4 of what FP4 leaves, no 16 bit"},
 };
 
 double parse_number(std::string_view key, std::string_view text, double low, double high) {
@@ -126,7 +132,7 @@ SelectionUnit parse_unit(std::string_view text) {
 
 constexpr std::string_view kKeys =
     "name, budget, k_share, v_share, tau, policy, unit, seed, splits, force_sink, force_own, "
-    "seal_own, four_over_six, centre_k, token_norms";
+    "seal_own, four_over_six, centre_k, token_norms, nested";
 
 void apply(Arm& arm, std::string_view key, std::string_view value) {
   Options& o = arm.options;
@@ -163,6 +169,8 @@ void apply(Arm& arm, std::string_view key, std::string_view value) {
     o.centre_k = parse_flag(key, value);
   } else if (key == "token_norms") {
     o.token_norms = parse_flag(key, value);
+  } else if (key == "nested") {
+    o.high_tier = static_cast<int>(parse_flag(key, value) ? HighTier::kNested : HighTier::kRows16);
   } else {
     throw usage_error("arm: unknown key '{}'; supported: {}", key, kKeys);
   }
@@ -172,8 +180,8 @@ Arm make_arm(std::string_view name, const ArmDefaults& defaults) {
   const auto* known = std::find_if(std::begin(kArms), std::end(kArms),
                                    [&](const KnownArm& arm) { return arm.name == name; });
   if (known == std::end(kArms)) {
-    throw usage_error("arm '{}': unknown; supported: fp16, floor, fp4_all, fp4, paper, thrift",
-                      name);
+    throw usage_error(
+        "arm '{}': unknown; supported: fp16, floor, fp4_all, fp4, paper, thrift, nested", name);
   }
   Arm arm;
   arm.kind = arm.name = name;

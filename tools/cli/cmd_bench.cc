@@ -53,7 +53,7 @@ Selection selection_of(const std::string& arm, const BenchOptions& options) {
   selection.unit = SelectionUnit::kToken;
   selection.budget.value = options.budget;
   selection.tau = options.tau;
-  if (arm == "thrift") return selection;
+  if (arm == "thrift" || arm == "nested") return selection;
   if (arm == "fp16") {
     selection.budget.kind = Budget::Kind::kAll;
     selection.tau = 0;
@@ -66,18 +66,18 @@ Selection selection_of(const std::string& arm, const BenchOptions& options) {
     selection.budget.value = options.budget;
     selection.force_own = true;
   } else {
-    throw usage_error("--arms {}: unknown; supported: thrift, fp16, low_only, paper", arm);
+    throw usage_error("--arms {}: unknown; supported: thrift, nested, fp16, low_only, paper", arm);
   }
   return selection;
 }
 
-// One attend call a layer over caches that are shared by the arms.
+// One attend call a layer over caches that are shared by the arms of one high tier.
 class Engine {
  public:
-  Engine(const BenchOptions& options, const SyntheticData& data)
+  Engine(const BenchOptions& options, const SyntheticData& data, HighTier high_tier)
       : shape_(options.shape), pool_(make_thread_pool(options.threads)) {
     for (int layer = 0; layer < options.layers; ++layer) {
-      caches_.push_back(make_cache(shape_, data, options.kv_len, options.batch, false));
+      caches_.push_back(make_cache(shape_, data, options.kv_len, options.batch, false, high_tier));
     }
     for (int i = 0; i < options.batch; ++i) {
       sequences_.push_back(i);
@@ -192,10 +192,14 @@ void run_bench(BenchOptions options) {
   for (const std::string& name : options.arms) {
     settings.emplace_back().selection = selection_of(name, options);
   }
-  Engine engine(options, data);
+  std::unique_ptr<Engine> engines[2];  // by HighTier, where an arm wants it
   std::vector<BenchArm> arms(settings.size());
   for (std::size_t i = 0; i < arms.size(); ++i) {
     arms[i].name = options.arms[i];
+    const HighTier high_tier = arms[i].name == "nested" ? HighTier::kNested : HighTier::kRows16;
+    std::unique_ptr<Engine>& made = engines[static_cast<int>(high_tier)];
+    if (!made) made = std::make_unique<Engine>(options, data, high_tier);
+    Engine& engine = *made;
     arms[i].run = [&engine, setting = settings[i]] { engine.attend_all(setting, nullptr); };
     AttendReport report;  // of the first, untimed run
     engine.attend_all(settings[i], &report);
@@ -252,7 +256,7 @@ void add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   attend->add_option("--isa", options->isa, "Instruction set; the fastest by default");
-  attend->add_option("--arms", options->arms, "thrift, fp16, low_only, paper")
+  attend->add_option("--arms", options->arms, "thrift, nested, fp16, low_only, paper")
       ->delimiter(',')
       ->capture_default_str();
   attend->add_option("--budget", options->budget)->check(within(0, 1))->capture_default_str();

@@ -26,6 +26,7 @@ struct InspectOptions {
   std::int64_t kv_len = 8192;
   std::string policy = "fp4_mass";
   Selection selection;
+  std::string high_tier = "rows16";
   std::string isa;
   std::uint64_t seed = 1;
 };
@@ -69,7 +70,8 @@ void print_cache(const PagedKvCache& cache, std::int64_t kv_len) {
   const std::int64_t blocks = (kv_len + kBlockTokens - 1) / kBlockTokens;
   const std::int64_t sealed = kv_len / kBlockTokens;
   const std::int64_t low = cache.store().tile_bytes();
-  const std::int64_t high = 4LL * kBlockTokens * config.head_dim;
+  const std::int64_t rows = 4LL * kBlockTokens * config.head_dim;
+  const std::int64_t residual = 2 * cache.store().residual_bytes();
   const double elements = 2.0 * kBlockTokens * config.head_dim;
   fmt::print("Cache: {} tokens, {} kv heads, head_dim {}: {} blocks of {} tokens, {} sealed\n",
              kv_len, config.kv_heads, config.head_dim, blocks, kBlockTokens, sealed);
@@ -78,10 +80,18 @@ void print_cache(const PagedKvCache& cache, std::int64_t kv_len) {
              numerics.centre_k ? "centred" : "as it is",
              numerics.token_norms ? "with token norms" : "with one exponent", low,
              8.0 * static_cast<double>(low) / elements);
-  fmt::print("  high tier  16 bit: {} bytes a block, 16.00 bits an element\n", high);
-  fmt::print("  in all     {:.1f} KiB low, {:.1f} KiB high\n",
+  const bool nested = config.high_tier == HighTier::kNested;
+  if (nested) {
+    fmt::print("  high tier  nested, NVFP4 of the rest: {} bytes a block, {:.2f} bits an element\n",
+               residual, 8.0 * static_cast<double>(residual) / elements);
+  } else {
+    fmt::print("  high tier  16 bit: {} bytes a block, 16.00 bits an element\n", rows);
+  }
+  const std::int64_t high = nested ? residual * sealed + rows * (blocks - sealed) : rows * blocks;
+  fmt::print("  in all     {:.1f} KiB low, {:.1f} KiB high, {:.1f} KiB held with summaries\n",
              static_cast<double>(low * sealed * config.kv_heads) / 1024,
-             static_cast<double>(high * blocks * config.kv_heads) / 1024);
+             static_cast<double>(high * config.kv_heads) / 1024,
+             static_cast<double>(cache.memory_bytes()) / 1024);
 }
 
 void print_report(const AttendReport& report, int head_dim, double distance) {
@@ -158,10 +168,12 @@ void run_inspect(const InspectOptions& options) {
   selection.seed = options.seed;
   const SyntheticData data = make_synthetic(shape, options.kv_len, options.seed);
   const PagedKvCache cache =
-      make_cache(shape, data, options.kv_len, 1, selection.policy == Policy::kQuest);
+      make_cache(shape, data, options.kv_len, 1, selection.policy == Policy::kQuest,
+                 high_tier_of(options.high_tier));
+  const PagedKvCache rows = make_cache(shape, data, options.kv_len, 1, false, HighTier::kRows16);
   Selection everything;
   everything.budget.kind = Budget::Kind::kAll;
-  const Call exact = call(shape, data, cache, everything);
+  const Call exact = call(shape, data, rows, everything);
   const Call chosen = call(shape, data, cache, selection);
 
   print_cache(cache, options.kv_len);
@@ -197,6 +209,7 @@ void add_inspect(CLI::App& app) {
   inspect->add_option("--tau", options->selection.tau, "Mass of the tail")
       ->check(within(0, 1))
       ->capture_default_str();
+  inspect->add_option("--high-tier", options->high_tier, "rows16 or nested")->capture_default_str();
   inspect->add_option("--isa", options->isa, "Instruction set; the fastest by default");
   inspect->add_option("--seed", options->seed, "Of the data")->capture_default_str();
   inspect->callback([options] { run_inspect(*options); });

@@ -87,6 +87,12 @@ Shape shape_of(const std::string& model) {
   throw usage_error("--model-shape {}: unknown; supported: smollm2, gemma3-270m, llama3-8b", model);
 }
 
+HighTier high_tier_of(const std::string& name) {
+  if (name == "rows16") return HighTier::kRows16;
+  if (name == "nested") return HighTier::kNested;
+  throw usage_error("--high-tier {}: unknown; supported: rows16, nested", name);
+}
+
 SyntheticData make_synthetic(const Shape& shape, std::int64_t kv_len, std::uint64_t seed) {
   Random random(seed);
   const auto dim = static_cast<std::size_t>(shape.head_dim);
@@ -127,13 +133,14 @@ SyntheticData make_synthetic(const Shape& shape, std::int64_t kv_len, std::uint6
 }
 
 PagedKvCache make_cache(const Shape& shape, const SyntheticData& data, std::int64_t kv_len,
-                        int sequences, bool channel_bounds) {
+                        int sequences, bool channel_bounds, HighTier high_tier) {
   const std::int64_t blocks = (kv_len + kBlockTokens - 1) / kBlockTokens;
   PagedKvCacheConfig config;
   config.kv_heads = shape.kv_heads;
   config.head_dim = shape.head_dim;
   config.pages = blocks * sequences;
   config.channel_bounds = channel_bounds;
+  config.high_tier = high_tier;
   Result<PagedKvCache> cache = PagedKvCache::create(config);
   require(cache.status());
   for (int i = 0; i < sequences; ++i) {

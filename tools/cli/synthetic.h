@@ -31,7 +31,9 @@ SyntheticData make_synthetic(const Shape& shape, std::int64_t kv_len, std::uint6
 
 // A cache with `sequences` sequences of the data each. Throws CliError.
 PagedKvCache make_cache(const Shape& shape, const SyntheticData& data, std::int64_t kv_len,
-                        int sequences, bool channel_bounds);
+                        int sequences, bool channel_bounds, HighTier high_tier);
+// "rows16" or "nested"; throws CliError for another name.
+HighTier high_tier_of(const std::string& name);
 
 // |a - b| / |b|.
 double relative_distance(const std::vector<float>& a, const std::vector<float>& b);
