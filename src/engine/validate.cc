@@ -44,35 +44,17 @@ Status check_budget(const Budget& budget) {
 }
 
 Status check_options(const AttendOptions& options) {
-  const Selection& selection = options.selection;
-  if (Status s = check_budget(selection.budget); !s.ok()) return s;
-  if (!std::isfinite(selection.tau) || selection.tau < 0 || selection.tau >= 1) {
-    return invalid_argument("tau " + std::to_string(selection.tau) + ": supported 0 <= tau < 1");
-  }
-  if (selection.policy > Policy::kRandom) {
-    return invalid_argument("policy " + std::to_string(static_cast<int>(selection.policy)) +
-                            ": supported fp4_mass, block_mean, quest, local, random");
-  }
-  if (selection.unit > SelectionUnit::kTile) {
-    return invalid_argument("selection unit " + std::to_string(static_cast<int>(selection.unit)) +
-                            ": supported auto, token, token_per_q_head, tile");
-  }
+  if (Status s = validate_selection(options.selection); !s.ok()) return s;
   if (options.mode > ComputeMode::kW4a4) {
     return invalid_argument("mode " + std::to_string(static_cast<int>(options.mode)) +
                             ": supported kv4, w4a4");
   }
-  if (!std::isfinite(options.softmax_scale)) {
-    return invalid_argument("softmax_scale is not finite");
-  }
+  if (Status s = validate_softmax_scale(options.softmax_scale); !s.ok()) return s;
   if (options.split_blocks < 1) {
     return invalid_argument("split_blocks " + std::to_string(options.split_blocks) +
                             ": supported 1 or more");
   }
-  if (options.crossover_tokens < 0) {
-    return invalid_argument("crossover_tokens " + std::to_string(options.crossover_tokens) +
-                            ": supported 0 or more");
-  }
-  return {};
+  return validate_crossover(options.crossover_tokens);
 }
 
 template <class View>
@@ -124,28 +106,25 @@ Status check_source(const KvSource& source) {
   return {};
 }
 
-Status check_shapes(const AttendParams& params, const KvSource& source) {
-  const std::int64_t dim = source.head_dim();
-  const std::int64_t heads = params.q.heads;
-  if (heads < 1 || heads > kMaxElements / dim || heads % source.kv_heads() != 0) {
+Status check_shapes(const ConstTensorView& q, const TensorView& out, int kv_heads, int dim) {
+  const std::int64_t heads = q.heads;
+  if (heads < 1 || heads > kMaxElements / dim || heads % kv_heads != 0) {
     return invalid_argument("q has " + std::to_string(heads) +
                             " heads: supported multiples of the cache's " +
-                            std::to_string(source.kv_heads()) + " kv heads");
+                            std::to_string(kv_heads) + " kv heads");
   }
-  if (params.q.tokens < 0 || params.q.tokens > kMaxElements / (heads * dim)) {
-    return invalid_argument("q has " + std::to_string(params.q.tokens) +
-                            " tokens: too many, or negative");
+  if (q.tokens < 0 || q.tokens > kMaxElements / (heads * dim)) {
+    return invalid_argument("q has " + std::to_string(q.tokens) + " tokens: too many, or negative");
   }
-  if (Status s = check_view("q", params.q, params.q.tokens, heads, dim); !s.ok()) return s;
-  if (Status s = check_view("out", params.out, params.q.tokens, heads, dim); !s.ok()) return s;
-  return check_disjoint(params.out);
+  if (Status s = check_view("q", q, q.tokens, heads, dim); !s.ok()) return s;
+  if (Status s = check_view("out", out, q.tokens, heads, dim); !s.ok()) return s;
+  return check_disjoint(out);
 }
 
-Status check_offsets(const AttendParams& params) {
-  const auto offsets = params.q_offsets;
-  if (offsets.empty() || offsets.front() != 0 || offsets.back() != params.q.tokens) {
-    return invalid_argument("q_offsets must start at 0 and end at q's " +
-                            std::to_string(params.q.tokens) + " tokens");
+Status check_offsets(std::span<const std::int64_t> offsets, std::int64_t tokens) {
+  if (offsets.empty() || offsets.front() != 0 || offsets.back() != tokens) {
+    return invalid_argument("q_offsets must start at 0 and end at q's " + std::to_string(tokens) +
+                            " tokens");
   }
   for (std::size_t i = 1; i < offsets.size(); ++i) {
     if (offsets[i] < offsets[i - 1]) {
@@ -173,10 +152,49 @@ Status check_channel_bounds(const AttendParams& params, const KvSource& source) 
 
 }  // namespace
 
+Status validate_tensors(const ConstTensorView& q, const TensorView& out,
+                        std::span<const std::int64_t> q_offsets, int kv_heads, int dim) {
+  if (Status s = check_shapes(q, out, kv_heads, dim); !s.ok()) return s;
+  return check_offsets(q_offsets, q.tokens);
+}
+
+Status validate_selection(const Selection& selection) {
+  if (Status s = check_budget(selection.budget); !s.ok()) return s;
+  if (!std::isfinite(selection.tau) || selection.tau < 0 || selection.tau >= 1) {
+    return invalid_argument("tau " + std::to_string(selection.tau) + ": supported 0 <= tau < 1");
+  }
+  if (selection.policy > Policy::kRandom) {
+    return invalid_argument("policy " + std::to_string(static_cast<int>(selection.policy)) +
+                            ": supported fp4_mass, block_mean, quest, local, random");
+  }
+  if (selection.unit > SelectionUnit::kTile) {
+    return invalid_argument("selection unit " + std::to_string(static_cast<int>(selection.unit)) +
+                            ": supported auto, token, token_per_q_head, tile");
+  }
+  return {};
+}
+
+Status validate_softmax_scale(float scale) {
+  if (!std::isfinite(scale)) {
+    return invalid_argument("softmax_scale is not finite");
+  }
+  return {};
+}
+
+Status validate_crossover(std::int64_t tokens) {
+  if (tokens < 0) {
+    return invalid_argument("crossover_tokens " + std::to_string(tokens) + ": supported 0 or more");
+  }
+  return {};
+}
+
 Status validate(const AttendParams& params, const KvSource& source) {
   if (Status s = check_source(source); !s.ok()) return s;
-  if (Status s = check_shapes(params, source); !s.ok()) return s;
-  if (Status s = check_offsets(params); !s.ok()) return s;
+  if (Status s = validate_tensors(params.q, params.out, params.q_offsets, source.kv_heads(),
+                                  source.head_dim());
+      !s.ok()) {
+    return s;
+  }
   if (Status s = check_options(params.options); !s.ok()) return s;
   return check_channel_bounds(params, source);
 }
