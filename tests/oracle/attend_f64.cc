@@ -37,10 +37,24 @@ struct DecodedBlock {
   double v_norms[kBlockTokens] = {};
 };
 
+// K of the low tier as mean and residual.
+void add_parts(const LowTile& low, int head_dim, Operand& operand) {
+  const std::vector<half_t> zeros(static_cast<std::size_t>(head_dim));
+  LowTile residual = low;
+  residual.k_mean = zeros.data();
+  operand.add(decode_low_k(residual));
+  std::vector<double> mean;
+  for (int t = 0; t < kBlockTokens; ++t) {
+    for (int d = 0; d < head_dim; ++d) mean.push_back(decode_half(low.k_mean[d].bits));
+  }
+  operand.add(mean);
+}
+
 // Decodes each block of each kv head once.
 class Blocks {
  public:
-  explicit Blocks(const KvSource& source) : source_(source) {}
+  explicit Blocks(const Problem& problem)
+      : source_(*problem.source), separate_means_(problem.separate_means) {}
 
   const DecodedBlock& get(int sequence, std::int64_t block, int kv_head) {
     const auto [it, is_new] = blocks_.try_emplace({sequence, block, kv_head});
@@ -49,7 +63,11 @@ class Blocks {
       DecodedBlock& decoded = it->second;
       decoded.sealed = view.sealed;
       if (view.sealed) {
-        decoded.low_k.add(decode_low_k(view.low));
+        if (separate_means_) {
+          add_parts(view.low, source_.head_dim(), decoded.low_k);
+        } else {
+          decoded.low_k.add(decode_low_k(view.low));
+        }
         decoded.low_v.add(decode_low_v(view.low));
         for (int t = 0; t < kBlockTokens; ++t) {
           decoded.v_norms[t] = decode_e8m0(view.low.v_exponents[t]);
@@ -70,6 +88,7 @@ class Blocks {
 
  private:
   const KvSource& source_;
+  bool separate_means_;
   std::map<std::tuple<int, std::int64_t, int>, DecodedBlock> blocks_;
 };
 
@@ -143,7 +162,7 @@ void finish_row(Row& row, std::int64_t blocks, int head_dim) {
 
 void attend_f64(const Problem& problem, const AttendTrace& trace, const RowVisitor& visit) {
   const int head_dim = problem.source->head_dim();
-  Blocks blocks(*problem.source);
+  Blocks blocks(problem);
   Row row;
   for (const UnitTrace& unit : trace) {
     for (std::int64_t i = 0; i < unit.tokens * unit.q_heads; ++i) {

@@ -20,6 +20,8 @@ struct Problem {
   const KvSource* source = nullptr;
   // What low-tier scores use in place of q where not empty: q of mode kW4a4 is rounded too.
   std::span<const double> q_low = {};
+  // Low-tier K counts as two operands, mean and residual, in score_abs and k_dots.
+  bool separate_means = false;
 };
 
 // One visible key of one row.

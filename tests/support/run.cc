@@ -107,7 +107,7 @@ oracle::Problem oracle_problem(const Problem& problem, const KvSource& source,
 }
 
 void expect_oracle(const Problem& problem, const KvSource& source, const RunOptions& options,
-                   const Output& output) {
+                   const Output& output, const Definition& definition) {
   ASSERT_TRUE(output.status.ok()) << output.status.message();
   const std::vector<double> q = problem.q.values();
   const bool w4a4 = options.attend.mode == ComputeMode::kW4a4;
@@ -117,11 +117,12 @@ void expect_oracle(const Problem& problem, const KvSource& source, const RunOpti
   std::vector<double> q_low;
   if (w4a4) q_low = quantised_q(problem, options.attend, output.trace);
   question.q_low = q_low;
+  question.separate_means = definition.separate_means;
   std::int64_t rows = 0;
   int failures = 0;
   oracle::attend_f64(question, output.trace, [&](const oracle::Row& row) {
     ++rows;
-    const RowBound bound = row_bound(row, arithmetic);
+    const RowBound bound = definition.bound(row, arithmetic);
     const std::int64_t index = row.token * problem.q.heads + row.q_head;
     std::vector<double> got(row.out.size() + 1);
     std::vector<double> want = row.out;

@@ -52,10 +52,16 @@ oracle::Problem oracle_problem(const Problem& problem, const KvSource& source,
                                   const std::vector<double>& bound);
 #define EXPECT_WITHIN(got, want, bound) EXPECT_TRUE(::thriftattn::testing::within(got, want, bound))
 
+// The arithmetic that a call is held to.
+struct Definition {
+  RowBound (*bound)(const oracle::Row& row, const Arithmetic& arithmetic) = row_bound;
+  bool separate_means = false;  // q . mean of K is a sum of its own
+};
+
 // Output and lse of every row against the oracle with the call's own trace, within the derived
 // bound.
 void expect_oracle(const Problem& problem, const KvSource& source, const RunOptions& options,
-                   const Output& output);
+                   const Output& output, const Definition& definition = {});
 
 // Trace and report tell the same story: counts, masses, and sets inside each other.
 void expect_consistent(const Problem& problem, const KvSource& source, const RunOptions& options,
