@@ -43,9 +43,7 @@ class DeviceBuffer {
   }
 
   [[nodiscard]] T* data() const { return data_; }
-  [[nodiscard]] std::int64_t bytes() const {
-    return count_ * static_cast<std::int64_t>(sizeof(T));
-  }
+  [[nodiscard]] std::int64_t bytes() const { return count_ * static_cast<std::int64_t>(sizeof(T)); }
 
  private:
   T* data_ = nullptr;

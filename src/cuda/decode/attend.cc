@@ -1,0 +1,263 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// attend on a device: checks, then the chain of kernels.
+//
+//   from scratch   score -> select -> attend
+//   with a state   attend -> select, whose sets the next step reads; in front of them, where there
+//                  is a tail, a score pass over the heaviest blocks alone: an lse to measure it by
+#include <algorithm>
+#include <climits>
+#include <cmath>
+#include <string>
+
+#include "cuda/cache/cache_impl.h"
+#include "cuda/decode/plan.h"
+#include "engine/validate.h"
+
+namespace thriftattn {
+namespace cuda {
+namespace {
+
+constexpr double kLog2E = 1.44269504088896341;
+// Blocks whose masses tell the tail from the rest. Their sum is below the whole: the tail is then
+// the smaller.
+constexpr int kAnchors = 16;
+
+Status check_selection(const Selection& selection, bool channel_bounds) {
+  if (Status s = engine::validate_selection(selection); !s.ok()) return s;
+  if (selection.budget.kind == Budget::Kind::kMass) {
+    return unsupported("budget kMass on a CUDA device: supported kFraction, kCount, kAll");
+  }
+  if (selection.policy > Policy::kQuest) {
+    return unsupported("policy " + std::to_string(static_cast<int>(selection.policy)) +
+                       " on a CUDA device: supported fp4_mass, block_mean, quest");
+  }
+  if (selection.policy == Policy::kQuest && !channel_bounds) {
+    return unsupported(
+        "policy quest: the cache keeps no channel bounds; create it with channel_bounds");
+  }
+  if (!selection.force_own) {
+    return unsupported("force_own = false on a CUDA device: own blocks are always 16 bit");
+  }
+  return {};
+}
+
+Status check_plan(const CudaAttendParams& params, const CudaKvCache& cache,
+                  const CudaAttendPlan::Impl& plan) {
+  const CudaKvCacheConfig& config = cache.config();
+  const int max_blocks = cache.impl().view().max_blocks;
+  if (plan.device != config.device || plan.head_dim != config.head_dim ||
+      plan.kv_heads != config.kv_heads || plan.max_blocks < max_blocks) {
+    return invalid_argument("the plan was made for another cache");
+  }
+  if (params.q.heads != plan.q_heads) {
+    return invalid_argument("q has " + std::to_string(params.q.heads) + " heads, the plan " +
+                            std::to_string(plan.q_heads));
+  }
+  if (params.sequences.size() > static_cast<std::size_t>(plan.max_sequences)) {
+    return invalid_argument(std::to_string(params.sequences.size()) +
+                            " sequences: the plan has room for " +
+                            std::to_string(plan.max_sequences));
+  }
+  if (params.state == nullptr) return {};
+  const CudaAttendState::Impl& state = params.state->impl();
+  if (state.cache != &cache.impl() || state.q_heads != plan.q_heads) {
+    return invalid_argument("the state belongs to another cache or number of q heads");
+  }
+  return {};
+}
+
+Status check_rows(const CudaAttendParams& params, const CudaKvCache& cache,
+                  const CudaAttendPlan::Impl& plan) {
+  std::vector<bool> named(static_cast<std::size_t>(cache.config().max_sequences), false);
+  for (std::size_t i = 0; i < params.sequences.size(); ++i) {
+    const SequenceId id = params.sequences[i];
+    const Result<std::int64_t> length = cache.length(id);
+    if (!length.ok()) return length.status();
+    if (named[id]) return invalid_argument("sequence " + std::to_string(id) + ": named twice");
+    named[id] = true;
+    const std::int64_t q_len = params.q_offsets[i + 1] - params.q_offsets[i];
+    if (q_len > plan.max_q_len || q_len > length.value()) {
+      return invalid_argument("sequence " + std::to_string(id) + " has " + std::to_string(q_len) +
+                              " rows of q and " + std::to_string(length.value()) +
+                              " tokens; the plan takes " + std::to_string(plan.max_q_len));
+    }
+  }
+  return {};
+}
+
+Status check(const CudaAttendParams& params, const CudaKvCache& cache,
+             const CudaAttendPlan::Impl& plan) {
+  const CudaKvCacheConfig& config = cache.config();
+  if (params.q_offsets.size() != params.sequences.size() + 1) {
+    return invalid_argument("q_offsets has " + std::to_string(params.q_offsets.size()) +
+                            " entries for " + std::to_string(params.sequences.size()) +
+                            " sequences: supported sequences + 1");
+  }
+  if (Status s = engine::validate_tensors(params.q, params.out, params.q_offsets, config.kv_heads,
+                                          config.head_dim);
+      !s.ok()) {
+    return s;
+  }
+  const auto address = reinterpret_cast<std::uintptr_t>(params.q.data);
+  if (address % 16 != 0 || params.q.token_stride % 8 != 0 || params.q.head_stride % 8 != 0) {
+    return invalid_argument("q rows must begin at multiples of 16 bytes");
+  }
+  if (params.q.dtype == DType::kF32) {
+    return unsupported("q dtype F32 on a CUDA device: supported F16, BF16");
+  }
+  if (Status s = engine::validate_softmax_scale(params.softmax_scale); !s.ok()) return s;
+  if (params.softmax_scale < 0) {
+    return invalid_argument("softmax_scale " + std::to_string(params.softmax_scale) +
+                            ": supported 0 (the default) or more");
+  }
+  if (Status s = engine::validate_crossover(params.crossover_tokens); !s.ok()) return s;
+  if (Status s = check_selection(params.selection, config.channel_bounds); !s.ok()) return s;
+  if (Status s = check_plan(params, cache, plan); !s.ok()) return s;
+  return check_rows(params, cache, plan);
+}
+
+CallShape make_shape(const CudaAttendParams& params, int q_heads, int kv_heads) {
+  CallShape shape;
+  shape.batch = static_cast<int>(params.sequences.size());
+  shape.q_heads = q_heads;
+  shape.group = q_heads / kv_heads;
+  for (int i = 0; i < shape.batch; ++i) {
+    shape.sequence[i] = params.sequences[i];
+    shape.q_begin[i + 1] = static_cast<int>(params.q_offsets[i + 1]);
+    const int rows = (shape.q_begin[i + 1] - shape.q_begin[i]) * shape.group;
+    const int tiles = (rows + kPanelRows - 1) / kPanelRows;
+    shape.panel_begin[i + 1] = shape.panel_begin[i] + kv_heads * tiles;
+  }
+  shape.panels = shape.panel_begin[shape.batch];
+  return shape;
+}
+
+// One attend call, whose parts are enqueued in turn.
+class Call {
+ public:
+  Call(const CudaAttendParams& params, const CudaKvCache& cache, CudaAttendPlan::Impl& plan,
+       cudaStream_t stream)
+      : params_(params), plan_(plan), stream_(stream) {
+    const Selection& selection = params.selection;
+    sets_ = params.state != nullptr ? &params.state->impl().sets : &plan.scratch;
+    decode_.cache = cache.impl().view();
+    decode_.q = params.q.data;
+    decode_.q_type = params.q.dtype;
+    decode_.q_token_stride = params.q.token_stride;
+    decode_.q_head_stride = params.q.head_stride;
+    const double scale =
+        params.softmax_scale != 0 ? params.softmax_scale : 1.0 / std::sqrt(double(plan.head_dim));
+    decode_.scale_log2 = static_cast<float>(scale * kLog2E);
+    dense_ = selection.budget.kind == Budget::Kind::kAll;
+    decode_.crossover =
+        dense_ ? INT_MAX
+               : static_cast<int>(std::min<std::int64_t>(params.crossover_tokens, INT_MAX));
+    decode_.sink = selection.force_sink ? 1 : 0;
+    decode_.sets = sets_->sets.data();
+    decode_.lists = sets_->lists.data();
+    decode_.masses = plan.masses.data();
+    decode_.fates = plan.fates.data();
+    decode_.row_lse = plan.row_lse.data();
+    decode_.headers = plan.headers.data();
+    decode_.partials = plan.partials.data();
+    decode_.arrivals = plan.arrivals.data();
+    decode_.shape = make_shape(params, plan.q_heads, plan.kv_heads);
+  }
+
+  Status run() {
+    plan_.last = decode_.shape;
+    plan_.last_cache = decode_.cache;
+    plan_.called = true;
+    if (decode_.shape.panels == 0) return {};
+    if (dense_) return attend(nullptr);
+    const bool scratch = params_.state == nullptr || !all_primed();
+    if (scratch) {
+      if (Status s = score(0); !s.ok()) return s;
+      if (Status s = select(plan_.floor.data()); !s.ok()) return s;
+    }
+    const bool tail = params_.selection.tau > 0;
+    if (tail && !scratch) {
+      if (Status s = score(kAnchors); !s.ok()) return s;
+    }
+    if (Status s = attend(tail ? plan_.floor.data() : nullptr); !s.ok()) return s;
+    if (params_.state == nullptr) return {};
+    for (const SequenceId id : params_.sequences) params_.state->impl().primed[id] = true;
+    return select(plan_.row_lse.data());
+  }
+
+ private:
+  [[nodiscard]] bool all_primed() const {
+    const std::vector<bool>& primed = params_.state->impl().primed;
+    return std::all_of(params_.sequences.begin(), params_.sequences.end(),
+                       [&](SequenceId id) { return primed[id]; });
+  }
+
+  // Masses and lse; of all blocks, or of forced ones and `anchors` of the promoted.
+  Status score(int anchors) {
+    DecodeArgs args = decode_;
+    args.anchors = anchors;
+    args.row_lse = plan_.floor.data();
+    return to_status(plan_.kernels->score(args, plan_.shape, stream_), "score kernel");
+  }
+
+  Status select(const float* row_lse) {
+    const Selection& selection = params_.selection;
+    SelectArgs args{.cache = decode_.cache,
+                    .masses = plan_.masses.data(),
+                    .row_lse = row_lse,
+                    .sets = sets_->sets.data(),
+                    .lists = sets_->lists.data(),
+                    .budget = selection.budget,
+                    .tau = static_cast<float>(selection.tau),
+                    .sink = decode_.sink,
+                    .shape = decode_.shape};
+    if (selection.policy != Policy::kFp4Mass) {
+      if (Status s = rank(); !s.ok()) return s;
+      args.ranks = plan_.ranks.data();
+    }
+    return to_status(launch_select(args, stream_), "select kernel");
+  }
+
+  Status rank() {
+    const RankArgs args{.cache = decode_.cache,
+                        .q = decode_.q,
+                        .q_type = decode_.q_type,
+                        .q_token_stride = decode_.q_token_stride,
+                        .q_head_stride = decode_.q_head_stride,
+                        .ranks = plan_.ranks.data(),
+                        .quest = params_.selection.policy == Policy::kQuest,
+                        .shape = decode_.shape};
+    return to_status(launch_rank(args, stream_), "rank kernel");
+  }
+
+  Status attend(const float* floor) {
+    DecodeArgs args = decode_;
+    args.out = params_.out.data;
+    args.out_type = params_.out.dtype;
+    args.out_token_stride = params_.out.token_stride;
+    args.out_head_stride = params_.out.head_stride;
+    args.lse = params_.lse;
+    args.floor_log2 = floor;
+    return to_status(plan_.kernels->attend(args, plan_.shape, stream_), "decode kernel");
+  }
+
+  const CudaAttendParams& params_;
+  CudaAttendPlan::Impl& plan_;
+  cudaStream_t stream_;
+  SetsBuffer* sets_ = nullptr;
+  DecodeArgs decode_;
+  bool dense_ = false;
+};
+
+}  // namespace
+}  // namespace cuda
+
+Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAttendPlan& plan,
+              CudaStream stream) {
+  if (Status s = cuda::check(params, cache, plan.impl()); !s.ok()) return s;
+  const cuda::DeviceScope scope(plan.impl().device);
+  return cuda::Call(params, cache, plan.impl(), static_cast<cudaStream_t>(stream.handle)).run();
+}
+
+}  // namespace thriftattn

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// Instantiates the decode kernels of one head_dim; each file of inst/ does so once.
+#pragma once
+
+#include <algorithm>
+
+#include "cuda/common/launch.cuh"
+#include "cuda/decode/decode_kernel.cuh"
+#include "cuda/decode/launch.h"
+
+namespace thriftattn::cuda {
+
+template <int kHeadDim>
+struct DecodeLaunch {
+  using Score = DecodeTraits<kHeadDim, Phase::kScore>;
+  using Attend = DecodeTraits<kHeadDim, Phase::kAttend>;
+
+  // As many warps as the device's shared memory feeds.
+  template <class T>
+  static cudaError_t prepare_one(int shared_limit, int& warps) {
+    cudaFuncAttributes attributes{};
+    cudaError_t error = cudaFuncGetAttributes(&attributes, decode_kernel<T>);
+    if (error != cudaSuccess) return error;
+    const int limit = shared_limit - static_cast<int>(attributes.sharedSizeBytes);
+    warps = T::kMaxWarps;
+    while (warps > 1 && T::shared_bytes(warps) > limit) --warps;
+    return cudaFuncSetAttribute(decode_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                T::shared_bytes(warps));
+  }
+
+  static cudaError_t prepare(DecodeShape& shape) {
+    int device = 0;
+    int shared_limit = 0;
+    cudaError_t error = cudaGetDevice(&device);
+    if (error == cudaSuccess) {
+      error = cudaDeviceGetAttribute(&shape.ctas, cudaDevAttrMultiProcessorCount, device);
+    }
+    if (error == cudaSuccess) {
+      error =
+          cudaDeviceGetAttribute(&shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    }
+    shape.ctas = std::min(shape.ctas, Attend::kMaxCtas);
+    if (error == cudaSuccess) error = prepare_one<Score>(shared_limit, shape.score_warps);
+    if (error == cudaSuccess) error = prepare_one<Attend>(shared_limit, shape.attend_warps);
+    return error;
+  }
+
+  template <class T>
+  static cudaError_t launch(const DecodeArgs& args, int ctas, int warps, cudaStream_t stream) {
+    return launch_chained(decode_kernel<T>, ctas, 32 * warps, T::shared_bytes(warps), stream, args);
+  }
+  static cudaError_t score(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream) {
+    return launch<Score>(args, shape.ctas, shape.score_warps, stream);
+  }
+  static cudaError_t attend(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream) {
+    return launch<Attend>(args, shape.ctas, shape.attend_warps, stream);
+  }
+
+  static constexpr DecodeKernels kTable{kHeadDim, prepare, score, attend};
+};
+
+}  // namespace thriftattn::cuda

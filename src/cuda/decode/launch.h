@@ -1,0 +1,55 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// The kernels as functions of the host: one row of a table for each head_dim.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "cuda/decode/types.h"
+
+namespace thriftattn::cuda {
+
+// Grid and warps of the decode kernels on one device.
+struct DecodeShape {
+  int ctas = 0;
+  int score_warps = 0;
+  int attend_warps = 0;
+};
+
+struct DecodeKernels {
+  int head_dim;
+  // Makes the kernels ready on the current device: call once before the first launch.
+  cudaError_t (*prepare)(DecodeShape& shape);
+  cudaError_t (*score)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
+  cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
+};
+
+extern const DecodeKernels kDecode64;
+extern const DecodeKernels kDecode128;
+extern const DecodeKernels kDecode256;
+
+// nullptr where there is no kernel for it.
+inline const DecodeKernels* decode_kernels(int head_dim) {
+  for (const DecodeKernels* kernels : {&kDecode64, &kDecode128, &kDecode256}) {
+    if (kernels->head_dim == head_dim) return kernels;
+  }
+  return nullptr;
+}
+
+cudaError_t prepare_select(int max_blocks);
+cudaError_t launch_select(const SelectArgs& args, cudaStream_t stream);
+
+// Ranks of policies that ask block summaries instead of masses: [units, max_blocks].
+struct RankArgs {
+  CacheView cache;
+  const void* q = nullptr;
+  DType q_type = DType::kF16;
+  std::int64_t q_token_stride = 0;
+  std::int64_t q_head_stride = 0;
+  float* ranks = nullptr;
+  bool quest = false;  // else block means
+  CallShape shape;
+};
+cudaError_t launch_rank(const RankArgs& args, cudaStream_t stream);
+
+}  // namespace thriftattn::cuda

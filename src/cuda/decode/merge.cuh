@@ -1,0 +1,311 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// Sums of a panel: over the warps of a CTA, then over the CTAs that have a part of it, each in a
+// fixed order. The CTA that arrives last merges and writes the result.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstdint>
+
+#include "cuda/decode/rows.cuh"
+#include "cuda/decode/traits.cuh"
+#include "cuda/decode/walk.cuh"
+
+namespace thriftattn::cuda {
+
+// Shared memory of a CTA: rings | labels | warp states | barriers | scratch | walks.
+template <class T>
+class SharedMap {
+ public:
+  __device__ SharedMap(std::byte* base, int warps) : base_(base), warps_(warps) {}
+
+  [[nodiscard]] __device__ std::uint32_t ring(int warp) const {
+    return ptx::shared_address(base_) + warp * T::kWarpBytes;
+  }
+  // Where a warp leaves its sums [8, kSumStride] at the end of a panel: its value ring, empty then.
+  [[nodiscard]] __device__ float* sums(int warp) const {
+    return reinterpret_cast<float*>(base_ + warp * T::kWarpBytes +
+                                    T::kKeyStages * T::kKeyStageBytes);
+  }
+  // What the stages of a warp's key ring hold.
+  [[nodiscard]] __device__ Item* labels(int warp) const {
+    return reinterpret_cast<Item*>(base_ + warps_ * T::kWarpBytes) + warp * T::kKeyStages;
+  }
+  // [3][8]: reference, sum, sum_used of a warp.
+  [[nodiscard]] __device__ float* state(int warp) const {
+    return reinterpret_cast<float*>(labels(warps_)) + warp * T::kWarpStateFloats;
+  }
+  [[nodiscard]] __device__ std::uint32_t barriers(int warp) const {
+    return ptx::shared_address(state(warps_)) + warp * (T::kKeyStages + T::kValueStages) * 8;
+  }
+  [[nodiscard]] __device__ std::uint32_t* scratch() const {
+    return reinterpret_cast<std::uint32_t*>(state(warps_)) +
+           warps_ * (T::kKeyStages + T::kValueStages) * 2;
+  }
+  // The panel that a warp reads; that of `warps` is the panel at which the CTA computes.
+  [[nodiscard]] __device__ WalkPanel& walk(int warp) const {
+    return reinterpret_cast<WalkPanel*>(scratch() + T::kScratchWords)[warp];
+  }
+  [[nodiscard]] __device__ int warps() const { return warps_; }
+
+ private:
+  std::byte* base_;
+  int warps_;
+};
+
+__device__ inline void store_output(const DecodeArgs& args, std::int64_t at, float value) {
+  if (args.out_type == DType::kF32) {
+    static_cast<float*>(args.out)[at] = value;
+  } else if (args.out_type == DType::kF16) {
+    static_cast<__half*>(args.out)[at] = __float2half_rn(value);
+  } else {
+    static_cast<__nv_bfloat16*>(args.out)[at] = __float2bfloat16_rn(value);
+  }
+}
+
+// Highest reference of a row over the warps.
+template <class T>
+__device__ inline float top_reference(const SharedMap<T>& map, int row) {
+  float reference = kNoReference;
+#pragma unroll
+  for (int w = 0; w < T::kMaxWarps; ++w) {
+    if (w < map.warps()) reference = fmaxf(reference, map.state(w)[row]);
+  }
+  return reference;
+}
+
+// The CTA's state of one row: all warps' at one reference.
+template <class T>
+__device__ inline void combine_states(const SharedMap<T>& map, int row, PartialHeader& header) {
+  const float reference = top_reference(map, row);
+  float sum = 0;
+  float used = 0;
+#pragma unroll
+  for (int w = 0; w < T::kMaxWarps; ++w) {
+    if (w >= map.warps()) break;
+    const float* state = map.state(w) + row;
+    const float factor = ptx::exp2_approx(state[0] - reference);
+    sum = fmaf(state[kPanelRows], factor, sum);
+    used = fmaf(state[2 * kPanelRows], factor, used);
+  }
+  header.reference[row] = reference;
+  header.sum[row] = sum;
+  header.sum_used[row] = used;
+}
+
+// A warp leaves its sums at the CTA's reference.
+template <class T>
+__device__ inline void leave_sums(const SharedMap<T>& map,
+                                  const typename TileMath<T::kHeadDim>::Sums& sums) {
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) & 31;
+  float* to = map.sums(warp);
+#pragma unroll
+  for (int c = 0; c < 2; ++c) {
+    const int row = 2 * (lane & 3) + c;
+    const float factor = ptx::exp2_approx(map.state(warp)[row] - top_reference(map, row));
+#pragma unroll
+    for (int i = 0; i < TileMath<T::kHeadDim>::kSteps; ++i) {
+      const int at = row * T::kSumStride + 16 * i + (lane >> 2);
+      to[at] = sums[i][c] * factor;
+      to[at + 8] = sums[i][2 + c] * factor;
+    }
+  }
+}
+
+// Four dims of a row, over the warps in order.
+template <class T>
+__device__ inline float4 add_sums(const SharedMap<T>& map, int row, int vector) {
+  float4 total = make_float4(0, 0, 0, 0);
+#pragma unroll
+  for (int w = 0; w < T::kMaxWarps; ++w) {
+    if (w >= map.warps()) break;
+    const float4 part =
+        *reinterpret_cast<const float4*>(map.sums(w) + row * T::kSumStride + 4 * vector);
+    total.x += part.x, total.y += part.y, total.z += part.z, total.w += part.w;
+  }
+  return total;
+}
+
+// Four dims of the output from their sums.
+__device__ inline void write_output(const DecodeArgs& args, const PanelItems& items, int row,
+                                    int vector, float4 sum, const PartialHeader& header) {
+  const int unit_row = items.first_row + row;
+  const std::int64_t token = args.shape.q_begin[items.entry] + unit_row / args.shape.group;
+  const std::int64_t head = items.kv_head * args.shape.group + unit_row % args.shape.group;
+  const std::int64_t at = token * args.out_token_stride + head * args.out_head_stride + 4 * vector;
+  const float up = 8.0f / header.sum_used[row];  // 2^kWeightDownLog2
+  store_output(args, at, sum.x * up);
+  store_output(args, at + 1, sum.y * up);
+  store_output(args, at + 2, sum.z * up);
+  store_output(args, at + 3, sum.w * up);
+}
+
+__device__ inline void write_lse(const DecodeArgs& args, const PanelItems& items, int panel,
+                                 int row, const PartialHeader& header) {
+  const float lse = header.reference[row] + log2f(header.sum[row]);
+  args.row_lse[panel * kPanelRows + row] = lse;
+  if (args.lse == nullptr) return;
+  const int unit_row = items.first_row + row;
+  const std::int64_t token = args.shape.q_begin[items.entry] + unit_row / args.shape.group;
+  const std::int64_t head = items.kv_head * args.shape.group + unit_row % args.shape.group;
+  args.lse[token * args.shape.q_heads + head] = lse * 0.693147180559945f;
+}
+
+// Brings the states of `count` partial sums to one reference; factors[i][r] is what partial sum i
+// is then multiplied with. A warp a row: a lane for each partial sum, loads of all in flight at
+// once.
+__device__ inline void merge_states(const PartialHeader* headers, int count, float* factors,
+                                    PartialHeader& merged) {
+  constexpr int kEach = 5;  // of a lane: up to 160 partial sums
+  const int warps = static_cast<int>(blockDim.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) & 31;
+  for (int row = static_cast<int>(threadIdx.x) / 32; row < kPanelRows; row += warps) {
+    float reference[kEach];
+    float sum[kEach];
+    float used[kEach];
+    float top = kNoReference;
+#pragma unroll
+    for (int e = 0; e < kEach; ++e) {
+      const int i = lane + 32 * e;
+      const bool exists = i < count;
+      reference[e] = exists ? __ldcg(&headers[i].reference[row]) : kNoReference;
+      sum[e] = exists ? __ldcg(&headers[i].sum[row]) : 0.0f;
+      used[e] = exists ? __ldcg(&headers[i].sum_used[row]) : 0.0f;
+      top = fmaxf(top, reference[e]);
+    }
+#pragma unroll
+    for (int d = 16; d > 0; d /= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, d));
+    float all = 0;
+    float all_used = 0;
+#pragma unroll
+    for (int e = 0; e < kEach; ++e) {
+      const float factor = ptx::exp2_approx(reference[e] - top);
+      all = fmaf(sum[e], factor, all);
+      all_used = fmaf(used[e], factor, all_used);
+      if (lane + 32 * e < count) factors[(lane + 32 * e) * kPanelRows + row] = factor;
+    }
+#pragma unroll
+    for (int d = 16; d > 0; d /= 2) {
+      all += __shfl_xor_sync(~0u, all, d);
+      all_used += __shfl_xor_sync(~0u, all_used, d);
+    }
+    if (lane != 0) continue;
+    merged.reference[row] = top;
+    merged.sum[row] = all;
+    merged.sum_used[row] = all_used;
+  }
+}
+
+// Merges `count` partial sums of a panel, from `first` on, and writes its rows.
+template <class T>
+__device__ inline void merge_partials(const DecodeArgs& args, const SharedMap<T>& map,
+                                      const PanelItems& items, int panel, int first, int count,
+                                      PartialHeader& merged) {
+  const int thread = static_cast<int>(threadIdx.x);
+  float* factors = map.sums(0);  // read by nobody any more
+  merge_states(args.headers + first, count, factors, merged);
+  __syncthreads();
+  if (thread < items.rows) write_lse(args, items, panel, thread, merged);
+  if constexpr (!T::kValues) return;
+  constexpr int kVectors = T::kHeadDim / 4;
+  const auto* sums = reinterpret_cast<const float4*>(args.partials);
+  for (int at = thread; at < items.rows * kVectors; at += static_cast<int>(blockDim.x)) {
+    const int row = at / kVectors;
+    const int vector = at % kVectors;
+    float4 total = make_float4(0, 0, 0, 0);
+#pragma unroll 8
+    for (int i = 0; i < count; ++i) {
+      const std::size_t from = static_cast<std::size_t>(first + i) * kPanelRows + row;
+      const float4 part = __ldcg(sums + from * kVectors + vector);
+      const float factor = factors[i * kPanelRows + row];
+      total.x = fmaf(part.x, factor, total.x);
+      total.y = fmaf(part.y, factor, total.y);
+      total.z = fmaf(part.z, factor, total.z);
+      total.w = fmaf(part.w, factor, total.w);
+    }
+    write_output(args, items, row, vector, total, merged);
+  }
+}
+
+// The CTA's part of a panel: written out where the CTA has all of it, else left for the last one.
+template <class T>
+__device__ inline void write_part(const DecodeArgs& args, const SharedMap<T>& map,
+                                  const PanelItems& items, int panel, bool alone, int slot,
+                                  PartialHeader& header) {
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread < kPanelRows) {
+    combine_states(map, thread, header);
+    if (!alone) {
+      __stcg(&args.headers[slot].reference[thread], header.reference[thread]);
+      __stcg(&args.headers[slot].sum[thread], header.sum[thread]);
+      __stcg(&args.headers[slot].sum_used[thread], header.sum_used[thread]);
+    }
+  }
+  if (alone) {
+    __syncthreads();
+    if (thread < items.rows) write_lse(args, items, panel, thread, header);
+  }
+  if constexpr (!T::kValues) return;
+  constexpr int kVectors = T::kHeadDim / 4;
+  for (int at = thread; at < items.rows * kVectors; at += static_cast<int>(blockDim.x)) {
+    const int row = at / kVectors;
+    const int vector = at % kVectors;
+    const float4 sum = add_sums<T>(map, row, vector);
+    if (alone) {
+      write_output(args, items, row, vector, sum, header);
+    } else {
+      const std::size_t to = static_cast<std::size_t>(slot) * kPanelRows + row;
+      __stcg(reinterpret_cast<float4*>(args.partials) + to * kVectors + vector, sum);
+    }
+  }
+}
+
+template <class T>
+__device__ inline void merge_panel(const DecodeArgs& args, const SharedMap<T>& map,
+                                   const Walk<T>& walk, const Rows<T>& rows,
+                                   const typename TileMath<T::kHeadDim>::Sums& sums) {
+  __shared__ PartialHeader header;
+  __shared__ bool is_last;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane = thread & 31;
+  const PanelItems& items = walk.items();
+  const int panel = walk.panel();
+  if (lane < 4) {
+    float* state = map.state(thread / 32) + 2 * lane;
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      state[c] = 2 * lane + c < items.rows ? rows.reference[c] : kNoReference;
+      state[kPanelRows + c] = rows.sum[c];
+      state[2 * kPanelRows + c] = rows.sum_used[c];
+    }
+  }
+  __syncthreads();
+  if constexpr (T::kValues) {
+    leave_sums<T>(map, sums);
+    __syncthreads();
+  }
+  const int first_cta = walk.first_cta();
+  const int others = walk.last_cta() - first_cta;
+  write_part<T>(args, map, items, panel, others == 0, static_cast<int>(blockIdx.x) + panel, header);
+  if (others != 0) {
+    __threadfence();
+    __syncthreads();
+    if (thread == 0) {
+      is_last = atomicAdd(args.arrivals + panel, 1u) == static_cast<std::uint32_t>(others);
+      if (is_last) args.arrivals[panel] = 0;  // for the next call
+    }
+    __syncthreads();
+    if (is_last) {
+      __threadfence();
+      merge_partials<T>(args, map, items, panel, first_cta + panel, others + 1, header);
+    }
+  }
+  // The next panel's V comes by the copy engine to where the sums were.
+  ptx::fence_async_proxy();
+  __syncthreads();
+}
+
+}  // namespace thriftattn::cuda

@@ -1,0 +1,253 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// Cuts the work of a call into equal shares of bytes, one for each CTA. Lengths and sets live on
+// the device, so every CTA computes the same cut for itself. A share is a range of a line on which
+// all items lie one after the other; an item belongs to the CTA in whose range it starts.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/decode/types.h"
+
+namespace thriftattn::cuda {
+
+enum class Phase {
+  kScore,   // K of every block, for masses alone
+  kAttend,  // K and V
+};
+
+// Bytes of an item in units of 256: what the line measures.
+template <int kHeadDim, Phase kPhase>
+struct ItemCost {
+  static constexpr DeviceTileLayout kLayout{kHeadDim};
+  static constexpr std::uint32_t units(int bytes) {
+    return static_cast<std::uint32_t>((bytes + 128) / 256);
+  }
+  __device__ static constexpr std::uint32_t of(int item_class) {
+    constexpr bool kValues = kPhase == Phase::kAttend;
+    constexpr int kHigh = kLayout.high_bytes();
+    constexpr int kV = kValues ? kLayout.v_bytes() : 0;
+    switch (item_class) {
+      case kBoth:
+        return units(kValues ? 2 * kHigh : kHigh);
+      case kKeyOnly:
+        return units(kHigh + kV);
+      case kLow:
+        return units(kLayout.k_bytes() + kV);
+      default:
+        return units(kLayout.k_bytes());
+    }
+  }
+};
+
+// What a panel costs besides its items: rows to load, sums to merge. About two microseconds.
+inline constexpr std::uint32_t kPanelCost = 256;
+
+// The items of one panel: first the forced blocks (the sink, and all from `known` on), then the
+// unit's list.
+struct PanelItems {
+  std::int32_t sequence = 0;  // id
+  std::int32_t length = 0;    // tokens of the sequence
+  std::int32_t known = 0;
+  std::int32_t forced = 0;
+  std::int32_t count[kItemClasses] = {};  // kBoth includes the forced ones
+  std::int16_t entry = 0;                 // of the call's sequences
+  std::int16_t kv_head = 0;
+  std::int16_t first_row = 0;  // of the unit's rows
+  std::int16_t rows = 0;       // up to 8
+  std::int16_t q_len = 0;
+  std::int16_t sink = 0;
+
+  [[nodiscard]] __device__ int first_position() const { return length - q_len; }
+  [[nodiscard]] __device__ int items() const {
+    return count[kBoth] + count[kKeyOnly] + count[kLow] + count[kTail];
+  }
+  // Block of a forced item.
+  [[nodiscard]] __device__ int forced_block(int item) const {
+    return item < sink ? 0 : known + item - sink;
+  }
+  [[nodiscard]] __device__ int item_class(int item) const {
+    int first = count[kBoth];
+    if (item < first) return kBoth;
+    if (item < (first += count[kKeyOnly])) return kKeyOnly;
+    return item < first + count[kLow] ? kLow : kTail;
+  }
+};
+
+template <Phase kPhase>
+__device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
+  const CallShape& shape = args.shape;
+  int low = 0;  // the last entry that begins at or before the panel
+  for (int high = shape.batch; high - low > 1;) {
+    const int middle = (low + high) / 2;
+    (shape.panel_begin[middle] <= panel ? low : high) = middle;
+  }
+  PanelItems items;
+  items.entry = static_cast<std::int16_t>(low);
+  items.sequence = shape.sequence[low];
+  items.length = __ldg(args.cache.lengths + items.sequence);
+  const int q_len = shape.q_begin[low + 1] - shape.q_begin[low];
+  const int unit_rows = q_len * shape.group;
+  const unsigned tiles = static_cast<unsigned>(unit_rows + kPanelRows - 1) / kPanelRows;
+  const unsigned local = static_cast<unsigned>(panel - shape.panel_begin[low]);
+  const unsigned kv_head = local / tiles;
+  const int first_row = static_cast<int>(local - kv_head * tiles) * kPanelRows;
+  items.q_len = static_cast<std::int16_t>(q_len);
+  items.kv_head = static_cast<std::int16_t>(kv_head);
+  items.first_row = static_cast<std::int16_t>(first_row);
+  items.rows = static_cast<std::int16_t>(min(kPanelRows, unit_rows - first_row));
+
+  const int blocks =
+      static_cast<int>(static_cast<unsigned>(items.length + kBlockTokens - 1) / kBlockTokens);
+  const int first_own =
+      static_cast<int>(static_cast<unsigned>(items.first_position()) / kBlockTokens);
+  const bool dense = items.length < args.crossover;
+  const bool all = kPhase == Phase::kScore && args.anchors == 0;  // no sets to go by
+  if (all && !dense) {
+    items.known = first_own;
+    items.sink = static_cast<std::int16_t>(items.known > 0 ? args.sink : 0);
+    items.count[kLow] = items.known - items.sink;
+  }
+  if (!all && !dense) {
+    const UnitSets& sets = args.sets[items.sequence * args.cache.kv_heads + items.kv_head];
+    // Sets that reach into this call's own blocks are of another sequence or step: not used.
+    items.known = sets.known <= first_own ? sets.known : 0;
+    if (items.known > 0) {
+      items.sink = static_cast<std::int16_t>(sets.sink);
+      if constexpr (kPhase == Phase::kScore) {
+        items.count[kLow] = min(args.anchors, sets.count[kBoth]);
+      } else {
+#pragma unroll
+        for (int c = 0; c < kItemClasses; ++c) items.count[c] = sets.count[c];
+      }
+    }
+  }
+  items.forced = items.sink + blocks - items.known;
+  items.count[kBoth] += items.forced;
+  return items;
+}
+
+template <int kHeadDim, Phase kPhase>
+__device__ inline std::uint32_t panel_cost(const PanelItems& items) {
+  std::uint32_t cost = kPanelCost;
+#pragma unroll
+  for (int c = 0; c < kItemClasses; ++c) {
+    cost += static_cast<std::uint32_t>(items.count[c]) * ItemCost<kHeadDim, kPhase>::of(c);
+  }
+  return cost;
+}
+
+// The first item of a panel that starts at or after `at` (a place on the panel's part of the line).
+template <int kHeadDim, Phase kPhase>
+__device__ inline int first_item(const PanelItems& items, std::uint32_t at) {
+  int first = 0;
+  at -= min(at, kPanelCost);
+#pragma unroll
+  for (int c = 0; c < kItemClasses; ++c) {
+    const std::uint32_t cost = ItemCost<kHeadDim, kPhase>::of(c);
+    const std::uint32_t span = static_cast<std::uint32_t>(items.count[c]) * cost;
+    if (at <= span) return first + static_cast<int>((at + cost - 1) / cost);
+    at -= span;
+    first += items.count[c];
+  }
+  return first;
+}
+
+// A panel and its place on the line.
+struct WalkPanel {
+  PanelItems items;
+  std::int32_t panel = 0;
+  std::uint32_t begin = 0;
+  std::uint32_t cost = 0;
+};
+
+inline constexpr int kTablePanels = 24;
+
+// This CTA's share [begin, end) of the line, and the first of its panels.
+struct Share {
+  std::uint32_t begin;
+  std::uint32_t end;
+  std::int32_t panel;         // in which the share begins
+  std::uint32_t panel_begin;  // where that panel begins
+  std::uint32_t whole;        // length of a share; the first `longer` CTAs have one more
+  std::uint32_t longer;
+  WalkPanel table[kTablePanels];  // panels `panel` and on, as far as they are in the share
+
+  // The CTA whose share holds a place.
+  [[nodiscard]] __device__ int cta_of(std::uint32_t at) const {
+    const std::uint32_t edge = longer * (whole + 1);
+    return static_cast<int>(at < edge ? at / (whole + 1) : longer + (at - edge) / whole);
+  }
+};
+
+// All threads of the CTA call this. scratch: [32] words of shared memory, as `share` is. A thread
+// works out a run of panels; where that is one, it does so once.
+template <int kHeadDim, Phase kPhase>
+__device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch, Share& share) {
+  const unsigned threads = blockDim.x;
+  const unsigned thread = threadIdx.x;
+  const unsigned lane = thread & 31;
+  const unsigned panels = static_cast<unsigned>(args.shape.panels);
+  const unsigned run = panels <= threads ? 1 : (panels + threads - 1) / threads;
+  const unsigned first = min(thread * run, panels);
+  const unsigned last = min(first + run, panels);
+  PanelItems items;
+  std::uint32_t mine = 0;
+  for (unsigned p = first; p < last; ++p) {
+    items = panel_items<kPhase>(args, static_cast<int>(p));
+    mine += panel_cost<kHeadDim, kPhase>(items);
+  }
+  std::uint32_t before = mine;
+#pragma unroll
+  for (unsigned d = 1; d < 32; d *= 2) {
+    const std::uint32_t other = __shfl_up_sync(~0u, before, d);
+    if (lane >= d) before += other;
+  }
+  if (lane == 31) scratch[thread / 32] = before;
+  before -= mine;
+  __syncthreads();
+  const unsigned warps = threads / 32;
+  std::uint32_t sum = lane < warps ? scratch[lane] : 0;
+  before += __reduce_add_sync(~0u, lane < thread / 32 ? sum : 0);
+  const std::uint32_t total = __reduce_add_sync(~0u, sum);
+  const std::uint32_t cta = blockIdx.x;
+  const std::uint32_t whole = total / gridDim.x;
+  const std::uint32_t longer = total - whole * gridDim.x;
+  const std::uint32_t begin = whole * cta + min(cta, longer);
+  const std::uint32_t end = begin + whole + (cta < longer ? 1u : 0u);
+
+  // Each thread goes over its panels that reach into the share; the first of these is the share's.
+  const auto for_each = [&](auto&& visit) {
+    if (before >= end || before + mine <= begin) return;
+    std::uint32_t at = before;
+    for (unsigned p = first; p < last && at < end; ++p) {
+      if (run > 1) items = panel_items<kPhase>(args, static_cast<int>(p));
+      const std::uint32_t cost = panel_cost<kHeadDim, kPhase>(items);
+      if (at + cost > begin) visit(static_cast<int>(p), at, cost);
+      at += cost;
+    }
+  };
+  if (thread == 0 && begin >= end) {  // more CTAs than work
+    share.panel = args.shape.panels;
+    share.panel_begin = total;
+  }
+  for_each([&](int p, std::uint32_t at, std::uint32_t) {
+    if (at > begin) return;
+    share.panel = p;
+    share.panel_begin = at;
+  });
+  if (thread == 0) {
+    share.begin = begin;
+    share.end = end;
+    share.whole = whole;
+    share.longer = longer;
+  }
+  __syncthreads();
+  for_each([&](int p, std::uint32_t at, std::uint32_t cost) {
+    const int slot = p - share.panel;
+    if (slot < kTablePanels) share.table[slot] = {items, p, at, cost};
+  });
+  __syncthreads();
+}
+
+}  // namespace thriftattn::cuda

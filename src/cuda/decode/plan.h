@@ -1,0 +1,65 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// The memory behind CudaAttendPlan and CudaAttendState.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cuda/cache/cache_view.h"
+#include "cuda/common/device_buffer.h"
+#include "cuda/decode/launch.h"
+#include "cuda/decode/types.h"
+#include "thriftattn/cuda.h"
+
+namespace thriftattn::cuda {
+
+// Sets of every sequence id and kv head of a cache.
+struct SetsBuffer {
+  DeviceBuffer<UnitSets> sets;        // [max_sequences, kv_heads]
+  DeviceBuffer<std::uint16_t> lists;  // [max_sequences, kv_heads, max_blocks]
+};
+
+Status allocate_sets(const CudaKvCache& cache, SetsBuffer& buffer);
+
+}  // namespace thriftattn::cuda
+
+namespace thriftattn {
+
+struct CudaAttendState::Impl {
+  int device = 0;
+  int q_heads = 0;
+  const void* cache = nullptr;  // whose sequences these are
+  cuda::SetsBuffer sets;
+  std::vector<bool> primed;  // [max_sequences]: the device has sets of this sequence
+};
+
+struct CudaAttendPlan::Impl {
+  int device = 0;
+  int q_heads = 0;
+  int max_sequences = 0;
+  int max_q_len = 0;
+  int head_dim = 0;
+  int kv_heads = 0;
+  int max_blocks = 0;
+  int max_panels = 0;
+  const cuda::DecodeKernels* kernels = nullptr;
+  cuda::DecodeShape shape;
+
+  cuda::SetsBuffer scratch;  // sets of calls without a state
+  cuda::DeviceBuffer<float> masses;
+  cuda::DeviceBuffer<std::uint8_t> fates;
+  cuda::DeviceBuffer<float> row_lse;
+  cuda::DeviceBuffer<float> floor;  // lse of the score pass
+  cuda::DeviceBuffer<float> ranks;
+  cuda::DeviceBuffer<cuda::PartialHeader> headers;
+  cuda::DeviceBuffer<float> partials;
+  cuda::DeviceBuffer<std::uint32_t> arrivals;
+
+  // Of the last call, for report().
+  cuda::CallShape last;
+  cuda::CacheView last_cache;
+  bool called = false;
+};
+
+}  // namespace thriftattn

@@ -1,0 +1,138 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// What a call did, read back from the device. A unit here is a panel: up to 8 rows of one kv head,
+// which read each block once.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cuda/decode/plan.h"
+
+namespace thriftattn {
+namespace cuda {
+namespace {
+
+// Host copies of what the last call left behind.
+struct Outcome {
+  std::vector<std::uint8_t> fates;   // [panels, max_blocks]
+  std::vector<float> masses;         // [panels, max_blocks, 8]
+  std::vector<float> row_lse;        // [panels, 8]
+  std::vector<std::int32_t> length;  // [batch]
+};
+
+template <class T>
+Status copy_to_host(const T* from, std::size_t count, std::vector<T>& to, cudaStream_t stream) {
+  to.resize(count);
+  return to_status(
+      cudaMemcpyAsync(to.data(), from, count * sizeof(T), cudaMemcpyDeviceToHost, stream),
+      "report");
+}
+
+Status read_outcome(const CudaAttendPlan::Impl& plan, cudaStream_t stream, Outcome& outcome) {
+  const auto panels = static_cast<std::size_t>(plan.last.panels);
+  const std::size_t cells = panels * static_cast<std::size_t>(plan.max_blocks);
+  Status s = copy_to_host(plan.fates.data(), cells, outcome.fates, stream);
+  if (s.ok()) s = copy_to_host(plan.masses.data(), cells * kPanelRows, outcome.masses, stream);
+  if (s.ok()) s = copy_to_host(plan.row_lse.data(), panels * kPanelRows, outcome.row_lse, stream);
+  outcome.length.resize(static_cast<std::size_t>(plan.last.batch));
+  for (int i = 0; i < plan.last.batch && s.ok(); ++i) {
+    s = to_status(
+        cudaMemcpyAsync(&outcome.length[i], plan.last_cache.lengths + plan.last.sequence[i],
+                        sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream),
+        "report");
+  }
+  return s.ok() ? to_status(cudaStreamSynchronize(stream), "report") : s;
+}
+
+struct PanelPlace {
+  int entry = 0;
+  int kv_head = 0;
+  int first_row = 0;
+  int rows = 0;
+};
+
+void add_report(const CudaAttendPlan::Impl& plan, const PanelPlace& place, const float* masses,
+                const float* row_lse, const std::uint8_t* fates, std::int64_t blocks,
+                AttendReport& report) {
+  const DeviceTileLayout layout{plan.head_dim};
+  report.rows += place.rows;
+  report.units += 1;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    const unsigned fate = fates[b];
+    const bool forced = (fate & kFateForced) != 0;
+    const bool high_k = forced || (fate & kFatePromotedK) != 0;
+    const bool high_v = forced || (fate & kFatePromotedV) != 0;
+    const bool tail = (fate & kFateTail) != 0;
+    report.blocks += 1;
+    report.forced += forced;
+    report.promoted_k += !forced && high_k;
+    report.promoted_v += !forced && high_v;
+    report.tail += tail;
+    (high_k ? report.bytes_high : report.bytes_low) +=
+        high_k ? layout.high_bytes() : layout.k_bytes();
+    if (!tail) {
+      (high_v ? report.bytes_high : report.bytes_low) +=
+          high_v ? layout.high_bytes() : layout.v_bytes();
+    }
+    for (int r = 0; r < place.rows; ++r) {
+      const double mass = std::exp2(double(masses[b * kPanelRows + r]) - row_lse[r]);
+      if (!std::isfinite(mass)) continue;
+      if (high_k) report.mass_covered += mass;
+      if (tail) report.mass_tail += mass;
+    }
+  }
+}
+
+// One trace entry a token, since a panel may begin and end inside a token's group.
+void add_trace(const CallShape& shape, const PanelPlace& place, const std::uint8_t* fates,
+               std::int64_t blocks, AttendTrace& trace) {
+  for (int row = place.first_row; row < place.first_row + place.rows;) {
+    const int token = row / shape.group;
+    const int end = std::min((token + 1) * shape.group, place.first_row + place.rows);
+    UnitTrace unit;
+    unit.sequence = place.entry;
+    unit.kv_head = place.kv_head;
+    unit.first_q_head = place.kv_head * shape.group + row % shape.group;
+    unit.q_heads = end - row;
+    unit.first_token = token;
+    unit.tokens = 1;
+    unit.fate.assign(fates, fates + blocks);
+    trace.push_back(std::move(unit));
+    row = end;
+  }
+}
+
+}  // namespace
+}  // namespace cuda
+
+Status report(const CudaAttendPlan& plan, CudaStream stream, AttendReport* report,
+              AttendTrace* trace) {
+  using namespace cuda;
+  const CudaAttendPlan::Impl& p = plan.impl();
+  if (!p.called) return invalid_argument("report: this plan has made no call");
+  const DeviceScope scope(p.device);
+  Outcome outcome;
+  if (Status s = read_outcome(p, static_cast<cudaStream_t>(stream.handle), outcome); !s.ok()) {
+    return s;
+  }
+  for (int i = 0; i < p.last.batch; ++i) {
+    const int rows = (p.last.q_begin[i + 1] - p.last.q_begin[i]) * p.last.group;
+    const int tiles = (rows + kPanelRows - 1) / kPanelRows;
+    const std::int64_t blocks = (outcome.length[i] + kBlockTokens - 1) / kBlockTokens;
+    for (int local = 0; local < p.kv_heads * tiles; ++local) {
+      const int panel = p.last.panel_begin[i] + local;
+      const int first_row = local % tiles * kPanelRows;
+      const PanelPlace place{i, local / tiles, first_row, std::min(kPanelRows, rows - first_row)};
+      const std::size_t cell = static_cast<std::size_t>(panel) * p.max_blocks;
+      const std::uint8_t* fates = outcome.fates.data() + cell;
+      if (report != nullptr) {
+        add_report(p, place, outcome.masses.data() + cell * kPanelRows,
+                   outcome.row_lse.data() + panel * kPanelRows, fates, blocks, *report);
+      }
+      if (trace != nullptr) add_trace(p.last, place, fates, blocks, *trace);
+    }
+  }
+  return {};
+}
+
+}  // namespace thriftattn

@@ -1,0 +1,174 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// The rows of a panel: q as the B operand of the MMA, and the running softmax of a warp. A lane
+// keeps the state of rows 2 q and 2 q + 1.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <climits>
+#include <cstdint>
+
+#include "cuda/decode/partition.cuh"
+#include "cuda/decode/tile_math.cuh"
+
+namespace thriftattn::cuda {
+
+inline constexpr float kNoReference = -1e30f;  // below every score, and finite
+inline constexpr float kNeverExceeded = 1e30f;
+
+// Weights are 2^(s - reference - 3) in the high tier. In the low tier they carry 2^14 for the codes
+// of V and the block's V exponent: 2^(s + v_exponent - reference + 11). The reference is the first
+// block's largest s + v_exponent, and moves when a weight overflows half, which shows in their sum.
+inline constexpr float kWeightDownLog2 = 3.0f;
+
+// How the scores of a block become log2 of its weights, by row: s * up + offset - reference - down.
+struct Logits {
+  float up[2];
+  float mean[2];
+  float exponent;  // V's, where the weights carry it
+  float down;
+};
+
+template <class T>
+struct Rows {
+  using Math = TileMath<T::kHeadDim>;
+
+  typename Math::Queries q;  // q of row g; bfloat16 times 2^-e, so that half holds its range
+  float factor[2];           // scale * log2(e) * 2^e of the lane's two rows, 0 of absent ones
+  float reference[2];
+  float sum[2];
+  float sum_used[2];
+
+  __device__ void load(const DecodeArgs& args, const PanelItems& items, int lane) {
+    const int g = lane >> 2;
+    const int row = items.first_row + min(g, items.rows - 1);
+    const bool present = g < items.rows;
+    const std::int64_t token = args.shape.q_begin[items.entry] + row / args.shape.group;
+    const std::int64_t head = items.kv_head * args.shape.group + row % args.shape.group;
+    const std::int64_t at = token * args.q_token_stride + head * args.q_head_stride;
+    const auto* from = static_cast<const std::uint16_t*>(args.q) + at + 8 * (lane & 3);
+    uint4 words[Math::kWords];
+#pragma unroll
+    for (int r = 0; r < Math::kWords; ++r) {
+      words[r] = __ldg(reinterpret_cast<const uint4*>(from + 32 * r));
+    }
+    const bool is_bf16 = args.q_type == DType::kBF16;
+    const std::uint32_t largest = largest_magnitude(words);
+    // A spoiled row is NaN throughout; an absent one is zero. Halves are taken as they are.
+    const bool finite = largest < (is_bf16 ? 0x7f80u : 0x7c00u);
+    const int exponent = is_bf16 && finite ? static_cast<int>(max(largest >> 7, 1u)) - 127 : 0;
+    const float down = __uint_as_float(static_cast<std::uint32_t>(127 - exponent) << 23);
+#pragma unroll
+    for (int r = 0; r < Math::kWords; ++r) {
+      const std::uint32_t x[4] = {words[r].x, words[r].y, words[r].z, words[r].w};
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const std::uint32_t pair = is_bf16 ? half2_of_bf16(x[i], down) : x[i];
+        q[2 * r + i / 2][i % 2] = !present ? 0u : finite ? pair : kNaNs;
+      }
+    }
+    const float up = __uint_as_float(static_cast<std::uint32_t>(127 + exponent) << 23);
+    const float mine = present ? args.scale_log2 * up : 0.0f;
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const int column = 2 * (lane & 3) + c;
+      const bool exists = column < items.rows;
+      factor[c] = __shfl_sync(~0u, mine, 4 * column);
+      reference[c] = exists ? kNoReference : kNeverExceeded;
+      sum[c] = 0;
+      sum_used[c] = 0;
+    }
+  }
+
+  // Tokens of the block that a row does not see get -inf.
+  __device__ void mask(typename Math::Scores& s, const PanelItems& items, int group, int block,
+                       int lane) const {
+    int last[2];
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      const int column = 2 * (lane & 3) + c;
+      last[c] = column < items.rows ? items.first_position() + (items.first_row + column) / group
+                                    : INT_MAX;
+    }
+#pragma unroll
+    for (int mt = 0; mt < 4; ++mt) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const int token = kBlockTokens * block + token_of(2 * mt + e / 2, lane >> 2);
+        if (token > last[e % 2]) s[mt][e] = -INFINITY;
+      }
+    }
+  }
+
+  // Weights of 64 scores, and their sums relative to the reference; false where a sum is not
+  // finite.
+  __device__ bool weigh(const typename Math::Scores& s, const Logits& logits,
+                        typename Math::Weights& p, float (&part)[2]) const {
+    float base[2];
+#pragma unroll
+    for (int c = 0; c < 2; ++c) base[c] = logits.mean[c] - reference[c] - logits.down;
+    float total[4] = {};
+#pragma unroll
+    for (int mt = 0; mt < 4; ++mt) {
+      float w[4];
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        w[e] = ptx::exp2_approx(fmaf(s[mt][e], logits.up[e % 2], base[e % 2]));
+      }
+      std::uint32_t(&pair)[4] = p[mt / 2];
+      pair[mt % 2 * 2] = ptx::transpose8x8(ptx::pack_half2(w[0], w[1]));
+      pair[mt % 2 * 2 + 1] = ptx::transpose8x8(ptx::pack_half2(w[2], w[3]));
+      ptx::mma(total, kOnes, kOnes, kOnes, kOnes, pair[mt % 2 * 2], pair[mt % 2 * 2 + 1]);
+    }
+    const float undo = ptx::exp2_approx(logits.down);
+    part[0] = total[0] * undo;
+    part[1] = total[1] * undo;
+    return __all_sync(~0u, fabsf(total[0]) < INFINITY && fabsf(total[1]) < INFINITY);
+  }
+
+  // Largest s + exponent of the block's rows, over the warp.
+  __device__ void find_top(const typename Math::Scores& s, const Logits& logits,
+                           float (&top)[2]) const {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      float largest = s[0][c];
+#pragma unroll
+      for (int i = 1; i < 8; ++i) largest = fmaxf(largest, s[i / 2][i % 2 * 2 + c]);
+#pragma unroll
+      for (int d = 4; d < 32; d *= 2) {
+        largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, d));
+      }
+      top[c] = fmaf(largest, logits.up[c], logits.mean[c]) + logits.exponent;
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t kNaNs = 0x7fff7fffu;  // half2
+
+  // Largest magnitude of the row as bits, over the four lanes that hold it.
+  __device__ static std::uint32_t largest_magnitude(const uint4 (&words)[Math::kWords]) {
+    std::uint32_t largest = 0;
+#pragma unroll
+    for (int r = 0; r < Math::kWords; ++r) {
+      const std::uint32_t x[4] = {words[r].x, words[r].y, words[r].z, words[r].w};
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        largest = max(largest, max(x[i] & 0x7fffu, x[i] >> 16 & 0x7fffu));
+      }
+    }
+#pragma unroll
+    for (int d = 1; d < 4; d *= 2) largest = max(largest, __shfl_xor_sync(~0u, largest, d));
+    return largest;
+  }
+
+  // bfloat16 times a power of two that brings the row's largest to [1, 2), as half: exact but for
+  // values 2^-24 times smaller than the largest.
+  __device__ static std::uint32_t half2_of_bf16(std::uint32_t pair, float down) {
+    return ptx::pack_half2(__uint_as_float(pair << 16) * down,
+                           __uint_as_float(pair & 0xffff0000u) * down);
+  }
+};
+
+}  // namespace thriftattn::cuda

@@ -1,0 +1,50 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// Every number of the decode kernel. One CTA fills an SM; each warp has rings of its own.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/common/tile_layout.h"
+#include "cuda/decode/partition.cuh"
+#include "cuda/decode/walk.cuh"
+
+namespace thriftattn::cuda {
+
+template <int kDim, Phase kWhat>
+struct DecodeTraits {
+  static constexpr int kHeadDim = kDim;
+  static constexpr Phase kPhase = kWhat;
+  static constexpr DeviceTileLayout kLayout{kDim};
+  static constexpr bool kValues = kPhase == Phase::kAttend;
+
+  // Bytes in flight against warps to compute: measured in docs/kernels/sm90a.md.
+  static constexpr int kMaxWarps = kDim == 256 ? 7 : 12;
+  static constexpr int kKeyStages = kDim == 64 ? 3 : 2;
+  static constexpr int kValueStages = !kValues ? 0 : kDim == 64 ? 2 : 1;
+
+  static constexpr int max(int a, int b) { return a > b ? a : b; }
+  static constexpr int kKeyStageBytes = max(kLayout.k_bytes(), kLayout.quarter_bytes());
+  static constexpr int kValueStageBytes = max(kLayout.v_bytes(), kLayout.quarter_bytes());
+  // At the end of a panel the memory of a warp's value ring holds its sums [8 rows, head_dim],
+  // padded so that lanes fall on different banks, or factors of up to kMaxCtas partial sums.
+  static constexpr int kSumStride = kDim + 4;
+  static constexpr int kMaxCtas = 148;
+  static constexpr int kEndBytes =
+      max(kValues ? kPanelRows * kSumStride * 4 : 0, kMaxCtas* kPanelRows * 4);
+  static constexpr int kValueBytes = max(kValueStages * kValueStageBytes, kEndBytes);
+  static constexpr int kWarpBytes = kKeyStages * kKeyStageBytes + kValueBytes;
+  static constexpr int kWarpStateFloats = 3 * kPanelRows;  // reference, sum, sum_used
+  static constexpr int kScratchWords = 36;
+
+  static constexpr int shared_bytes(int warps) {
+    const int warp = kWarpBytes + (kKeyStages + kValueStages) * 8 +
+                     kKeyStages * static_cast<int>(sizeof(Item)) + kWarpStateFloats * 4 +
+                     static_cast<int>(sizeof(WalkPanel));
+    return warps * warp + kScratchWords * 4 + static_cast<int>(sizeof(WalkPanel));
+  }
+  // Share, header and flag are static.
+  static_assert(shared_bytes(kMaxWarps) + static_cast<int>(sizeof(Share)) + 128 <= 227 * 1024);
+};
+
+}  // namespace thriftattn::cuda

@@ -1,0 +1,96 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// What the decode kernels share with the host, and with each other.
+//
+// A unit is one kv head of one sequence of a call. Its rows (q tokens x group) are computed in
+// panels of up to 8, the columns of the MMA. An item is one block of a panel.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/cache/cache_view.h"
+#include "thriftattn/attention.h"
+#include "thriftattn/selection.h"
+#include "thriftattn/tensor.h"
+
+namespace thriftattn::cuda {
+
+inline constexpr int kPanelRows = 8;
+inline constexpr int kMaxSequences = 256;  // of one call
+inline constexpr int kMaxQueryTokens = 16;
+inline constexpr int kMaxGroup = 32;      // q heads of a kv head
+inline constexpr int kMaxBlocks = 16384;  // of a sequence: a block's index has 14 bits in select
+
+// How the blocks of a unit are read. The list of a unit holds them in this order.
+enum ItemClass : int { kBoth = 0, kKeyOnly = 1, kLow = 2, kTail = 3, kItemClasses = 4 };
+
+// The sets of one unit, as the last step left them. Blocks at or after `known` were not full then:
+// they are computed in the high tier. known = 0: so is everything.
+struct UnitSets {
+  std::int32_t known = 0;
+  std::int32_t sink = 0;                  // 1: block 0 is forced and in no list
+  std::int32_t count[kItemClasses] = {};  // blocks of each class in the list
+  float cut_log2 = 0;  // blocks with at most this share of the softmax (log2) need no V
+  std::int32_t pad = 0;
+};
+
+// One step of a panel, over the blocks of one CTA: sums relative to 2^reference.
+struct PartialHeader {
+  float reference[kPanelRows];
+  float sum[kPanelRows];       // of the weights of all blocks
+  float sum_used[kPanelRows];  // of those whose V was read
+};
+
+struct CallShape {
+  std::int32_t batch = 0;
+  std::int32_t q_heads = 0;
+  std::int32_t group = 0;
+  std::int32_t panels = 0;
+  std::int32_t sequence[kMaxSequences] = {};
+  std::int32_t q_begin[kMaxSequences + 1] = {};      // rows of the call's q
+  std::int32_t panel_begin[kMaxSequences + 1] = {};  // panels of sequence i: kv head, then rows
+};
+
+struct DecodeArgs {
+  CacheView cache;
+  const void* q = nullptr;  // [tokens, q_heads, head_dim]
+  DType q_type = DType::kF16;
+  std::int64_t q_token_stride = 0;
+  std::int64_t q_head_stride = 0;
+  void* out = nullptr;
+  DType out_type = DType::kF16;
+  std::int64_t out_token_stride = 0;
+  std::int64_t out_head_stride = 0;
+  float* lse = nullptr;            // [tokens, q_heads]
+  float scale_log2 = 0;            // softmax scale times log2(e)
+  std::int32_t crossover = 0;      // sequences with fewer tokens are computed in the high tier
+  std::int32_t sink = 0;           // scoring: whether block 0 is forced
+  std::int32_t anchors = 0;        // scoring: only forced blocks and this many of the heaviest set
+  const UnitSets* sets = nullptr;  // [sequence ids, kv_heads]
+  const std::uint16_t* lists = nullptr;  // [sequence ids, kv_heads, max_blocks]
+  const float* floor_log2 = nullptr;     // [panels, 8], below lse; nullptr: every V is read
+
+  float* masses = nullptr;            // [panels, max_blocks, 8], log2 of the sum of weights
+  std::uint8_t* fates = nullptr;      // [panels, max_blocks], BlockFate bits
+  float* row_lse = nullptr;           // [panels, 8], log2
+  PartialHeader* headers = nullptr;   // [CTAs + panels]
+  float* partials = nullptr;          // [CTAs + panels, 8, head_dim]
+  std::uint32_t* arrivals = nullptr;  // [panels], zero between calls
+  CallShape shape;
+};
+
+// From the masses of a call to the sets of the next.
+struct SelectArgs {
+  CacheView cache;
+  const float* masses = nullptr;   // [panels, max_blocks, 8]
+  const float* row_lse = nullptr;  // [panels, 8]
+  const float* ranks = nullptr;    // [units, max_blocks] of another policy; nullptr: by mass
+  UnitSets* sets = nullptr;
+  std::uint16_t* lists = nullptr;
+  Budget budget;  // kFraction or kCount
+  float tau = 0;
+  std::int32_t sink = 0;  // whether block 0 is forced
+  CallShape shape;
+};
+
+}  // namespace thriftattn::cuda

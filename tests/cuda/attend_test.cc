@@ -1,0 +1,182 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// attend on the device against the double-precision oracle, over the shapes and options that it
+// supports, within the derived bound.
+#include <sstream>
+
+#include "cuda/device_run.h"
+
+namespace thriftattn::testing {
+namespace {
+
+struct Case {
+  ProblemShape shape{.head_dim = 128,
+                     .kv_heads = 2,
+                     .group = 4,
+                     .sequences = {{1030, 1}, {330, 3}},
+                     .q_dtype = DType::kF16};
+  RunOptions options;
+};
+
+std::string describe(const Case& c) {
+  std::ostringstream text;
+  const Selection& s = c.options.attend.selection;
+  text << "head_dim " << c.shape.head_dim << " kv_heads " << c.shape.kv_heads << " group "
+       << c.shape.group << " kv/q_len";
+  for (const SequenceShape& q : c.shape.sequences) text << ' ' << q.kv_len << '/' << q.q_len;
+  text << " data " << name_of(c.shape.data) << " q " << name_of(c.shape.q_dtype) << " out "
+       << name_of(c.options.out) << " policy " << static_cast<int>(s.policy) << " budget "
+       << static_cast<int>(s.budget.kind) << ':' << s.budget.value << " tau " << s.tau << " sink "
+       << s.force_sink << " seed " << c.shape.seed;
+  return text.str();
+}
+
+void check(const Case& c) {
+  SCOPED_TRACE(describe(c));
+  const Problem problem = make_problem(c.shape);
+  const DeviceCache filled = fill_device(problem);
+  CudaAttendPlan plan = make_plan(problem, filled);
+  const Output output = run_device(problem, filled, plan, c.options);
+  expect_device_oracle(problem, filled, c.options, output);
+}
+
+class DeviceGrid : public ::testing::Test {
+ protected:
+  void SetUp() override { THRIFTATTN_NEED_DEVICE(); }
+};
+
+TEST_F(DeviceGrid, HeadDims) {
+  for (const int head_dim : {64, 128, 256}) {
+    Case c;
+    c.shape.head_dim = head_dim;
+    check(c);
+  }
+}
+
+TEST_F(DeviceGrid, Groups) {
+  for (const int group : {1, 2, 3, 4, 5, 7, 8, 9, 16, 24}) {
+    Case c;
+    c.shape.group = group;
+    check(c);
+  }
+}
+
+TEST_F(DeviceGrid, QueryLengths) {
+  for (const std::int64_t q_len : {1, 2, 3, 5, 8, 15, 16}) {
+    Case c;
+    c.shape.sequences = {{q_len + 700, q_len}, {q_len, q_len}, {64 + q_len / 2, q_len}};
+    check(c);
+  }
+}
+
+TEST_F(DeviceGrid, RaggedLengths) {
+  const std::vector<SequenceShape> lengths[] = {{{1, 1}},
+                                                {{63, 1}},
+                                                {{64, 1}},
+                                                {{65, 2}},
+                                                {{128, 1}},
+                                                {{129, 7}, {64, 0}, {66, 1}},
+                                                {{4096, 1}},
+                                                {{5000, 1}, {1, 1}},
+                                                {{400, 1}, {1, 1}, {192, 2}, {65, 16}, {3000, 4}},
+                                                {{20000, 1}, {64, 1}, {300, 2}}};
+  for (const auto& sequences : lengths) {
+    Case c;
+    c.shape.sequences = sequences;
+    check(c);
+  }
+}
+
+TEST_F(DeviceGrid, DataAndNumerics) {
+  for (const DataKind data : {DataKind::kGaussian, DataKind::kChannelOffsets, DataKind::kSink,
+                              DataKind::kNeedles, DataKind::kOutliers}) {
+    for (const bool plain : {false, true}) {
+      Case c;
+      c.shape.data = data;
+      if (plain) c.shape.numerics = Numerics::plain();
+      check(c);
+    }
+  }
+}
+
+TEST_F(DeviceGrid, Types) {
+  for (const DType q : {DType::kF16, DType::kBF16}) {
+    for (const DType out : {DType::kF32, DType::kF16, DType::kBF16}) {
+      Case c;
+      c.shape.q_dtype = q;
+      c.options.out = out;
+      check(c);
+    }
+  }
+}
+
+TEST_F(DeviceGrid, PoliciesBudgetsAndTails) {
+  for (const Policy policy : {Policy::kFp4Mass, Policy::kBlockMean, Policy::kQuest}) {
+    for (const Budget& budget :
+         {Budget{Budget::Kind::kFraction, 0.0}, Budget{Budget::Kind::kFraction, 0.05},
+          Budget{Budget::Kind::kFraction, 0.3}, Budget{Budget::Kind::kFraction, 1, 1, 1},
+          Budget{Budget::Kind::kCount, 2}, Budget{Budget::Kind::kCount, 1000},
+          Budget{Budget::Kind::kAll, 0}}) {
+      for (const double tau : {0.0, 0.01, 0.3}) {
+        Case c;
+        c.shape.channel_bounds = true;
+        c.options.attend.selection.policy = policy;
+        c.options.attend.selection.budget = budget;
+        c.options.attend.selection.tau = tau;
+        check(c);
+      }
+    }
+  }
+}
+
+TEST_F(DeviceGrid, SinkScaleAndCrossover) {
+  for (const bool sink : {false, true}) {
+    for (const float scale : {0.0f, 0.01f, 0.5f}) {
+      for (const std::int64_t crossover : {0, 500, 100000}) {
+        Case c;
+        c.options.attend.selection.force_sink = sink;
+        c.options.attend.softmax_scale = scale;
+        c.options.attend.crossover_tokens = crossover;
+        check(c);
+      }
+    }
+  }
+}
+
+// Steps of decoding that carry a state across block boundaries: each against the oracle.
+TEST_F(DeviceGrid, StepsWithAState) {
+  for (const double tau : {0.0, 0.05}) {
+    Case c;
+    constexpr std::int64_t kSteps = 70;
+    c.shape.sequences = {{1500, 1}, {90, 1}};
+    c.options.attend.selection.tau = tau;
+    const Problem problem = make_problem(c.shape);
+    DeviceCache filled = fill_device(problem, {.spare_tokens = kSteps});
+    CudaAttendPlan plan = make_plan(problem, filled);
+    Result<CudaAttendState> state = CudaAttendState::create(filled.cache, problem.q.heads);
+    ASSERT_TRUE(state.ok()) << state.status().message();
+    ProblemShape tokens = c.shape;
+    tokens.sequences = {{kSteps, kSteps}, {kSteps, kSteps}};
+    tokens.seed = 5;
+    const Problem more = make_problem(tokens);
+    const DeviceTensor k = to_device(more.k[0]);
+    const DeviceTensor v = to_device(more.v[0]);
+    for (std::int64_t step = 0; step < kSteps; ++step) {
+      SCOPED_TRACE("step " + std::to_string(step) + " tau " + std::to_string(tau));
+      Problem now = problem;
+      for (std::int64_t i = 0; i < now.q.size(); ++i) {
+        now.q.set(i, more.q.get((step * now.q.size() + i) % more.q.size()));
+      }
+      const Output output = run_device(now, filled, plan, c.options, &state.value());
+      expect_device_oracle(now, filled, c.options, output);
+      for (const SequenceId id : filled.sequences) {
+        const Status appended =
+            filled.cache.append(id, k.slice(step, step + 1), v.slice(step, step + 1), {});
+        ASSERT_TRUE(appended.ok()) << appended.message();
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace thriftattn::testing

@@ -1,0 +1,149 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/device_run.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "cuda/cache/snapshot.h"
+#include "cuda/device_bounds.h"
+
+namespace thriftattn::testing {
+namespace {
+
+void require(const Status& status) {
+  if (!status.ok()) throw std::runtime_error(status.message());
+}
+void require(cudaError_t error) { require(cuda::to_status(error, "test")); }
+
+}  // namespace
+
+std::string no_device() {
+  const Result<std::vector<CudaDevice>> devices = list_cuda_devices();
+  if (!devices.ok()) return devices.status().message();
+  for (const CudaDevice& device : devices.value()) {
+    if (device.supported) return {};
+  }
+  return "no CUDA device that the kernels are built for";
+}
+
+ConstTensorView DeviceTensor::slice(std::int64_t begin, std::int64_t end) const {
+  const std::int64_t size = view.dtype == DType::kF32 ? 4 : 2;
+  return {static_cast<const std::byte*>(view.data) + begin * view.token_stride * size,
+          view.dtype,
+          end - begin,
+          view.heads,
+          view.dim,
+          view.token_stride,
+          view.head_stride};
+}
+
+DeviceTensor to_device(const Tensor& tensor) {
+  DeviceTensor device;
+  const auto bytes = static_cast<std::int64_t>(tensor.bytes.size());
+  require(device.bytes.allocate(std::max<std::int64_t>(bytes, 16), "test tensor"));
+  require(cudaMemcpy(device.bytes.data(), tensor.bytes.data(), tensor.bytes.size(),
+                     cudaMemcpyHostToDevice));
+  device.view = TensorView::packed(device.bytes.data(), tensor.dtype, tensor.tokens, tensor.heads,
+                                   tensor.dim);
+  return device;
+}
+
+DeviceCache fill_device(const Problem& problem, const DeviceFill& fill) {
+  const ProblemShape& shape = problem.shape;
+  std::int64_t pages = 3;
+  std::int64_t longest = 1;
+  for (const Tensor& k : problem.k) {
+    const std::int64_t tokens = k.tokens + fill.spare_tokens;
+    pages += (tokens + kBlockTokens - 1) / kBlockTokens;
+    longest = std::max(longest, tokens);
+  }
+  CudaKvCacheConfig config;
+  config.kv_heads = shape.kv_heads;
+  config.head_dim = shape.head_dim;
+  config.pages = pages;
+  config.max_sequences = static_cast<int>(problem.k.size()) + 1;
+  config.max_tokens = longest;
+  config.numerics = shape.numerics;
+  config.channel_bounds = shape.channel_bounds;
+  Result<CudaKvCache> created = CudaKvCache::create(config);
+  require(created.status());
+  DeviceCache filled{std::move(created.value()), {}};
+  std::vector<DeviceTensor> k, v;
+  std::vector<std::int64_t> left, done(problem.k.size(), 0);
+  for (std::size_t s = 0; s < problem.k.size(); ++s) {
+    k.push_back(to_device(problem.k[s]));
+    v.push_back(to_device(problem.v[s]));
+    left.push_back(problem.k[s].tokens - fill.held_back);
+    const Result<SequenceId> id = filled.cache.add_sequence();
+    require(id.status());
+    filled.sequences.push_back(id.value());
+  }
+  Random random(fill.seed);
+  for (bool more = true; more;) {
+    more = false;
+    for (std::size_t s = 0; s < problem.k.size(); ++s) {
+      if (left[s] <= 0) continue;
+      const std::int64_t piece = fill.shuffled ? std::min(left[s], 1 + random.below(150)) : left[s];
+      require(filled.cache.append(filled.sequences[s], k[s].slice(done[s], done[s] + piece),
+                                  v[s].slice(done[s], done[s] + piece), {}));
+      done[s] += piece;
+      left[s] -= piece;
+      more = true;
+    }
+  }
+  require(filled.cache.synchronize({}));
+  return filled;
+}
+
+CudaAttendPlan make_plan(const Problem& problem, const DeviceCache& filled, int max_q_len) {
+  Result<CudaAttendPlan> plan = CudaAttendPlan::create(
+      filled.cache, problem.shape.q_heads(), static_cast<int>(problem.k.size()), max_q_len);
+  require(plan.status());
+  return std::move(plan.value());
+}
+
+Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendPlan& plan,
+                  const RunOptions& options, CudaAttendState* state) {
+  Output output;
+  const Tensor& q = problem.q;
+  output.out = Tensor::make(options.out, q.tokens, q.heads, q.dim);
+  std::fill(output.out.bytes.begin(), output.out.bytes.end(), std::byte{0xa5});
+  output.lse.assign(static_cast<std::size_t>(q.tokens * q.heads), -12345.0f);
+  const DeviceTensor device_q = to_device(q);
+  DeviceTensor out = to_device(output.out);
+  cuda::DeviceBuffer<float> lse;
+  require(lse.allocate(std::max<std::int64_t>(q.tokens * q.heads, 1), "test lse"));
+
+  CudaAttendParams params;
+  params.q = device_q.slice(0, q.tokens);
+  params.out = out.view;
+  params.lse = lse.data();
+  params.sequences = filled.sequences;
+  params.q_offsets = problem.q_offsets;
+  params.selection = options.attend.selection;
+  params.softmax_scale = options.attend.softmax_scale;
+  params.crossover_tokens = options.attend.crossover_tokens;
+  params.state = state;
+  output.status = attend(params, filled.cache, plan, {});
+  if (!output.status.ok()) return output;
+  output.status = report(plan, {}, &output.report, &output.trace);
+  require(cudaMemcpy(output.out.bytes.data(), out.bytes.data(), output.out.bytes.size(),
+                     cudaMemcpyDeviceToHost));
+  require(cudaMemcpy(output.lse.data(), lse.data(), output.lse.size() * sizeof(float),
+                     cudaMemcpyDeviceToHost));
+  return output;
+}
+
+void expect_device_oracle(const Problem& problem, const DeviceCache& filled,
+                          const RunOptions& options, const Output& output) {
+  std::vector<std::int64_t> q_lens;
+  for (int s = 0; s < static_cast<int>(problem.k.size()); ++s) q_lens.push_back(problem.q_len(s));
+  const Result<std::unique_ptr<KvSource>> source =
+      cuda::snapshot(filled.cache, filled.sequences, q_lens, {});
+  ASSERT_TRUE(source.ok()) << source.status().message();
+  expect_oracle(problem, *source.value(), options, output,
+                {.bound = device_row_bound, .separate_means = true});
+}
+
+}  // namespace thriftattn::testing

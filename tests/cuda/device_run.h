@@ -1,0 +1,56 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// Problems on the device: a CudaKvCache filled the awkward way, and one call of attend with owned
+// results that the oracle can check.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "cuda/common/device_buffer.h"
+#include "support/run.h"
+#include "thriftattn/cuda.h"
+
+namespace thriftattn::testing {
+
+// Why there is no device to test on; empty where there is one.
+std::string no_device();
+#define THRIFTATTN_NEED_DEVICE() \
+  if (const std::string why = ::thriftattn::testing::no_device(); !why.empty()) GTEST_SKIP() << why
+
+// A packed tensor on the device.
+struct DeviceTensor {
+  cuda::DeviceBuffer<std::byte> bytes;
+  TensorView view;
+
+  [[nodiscard]] ConstTensorView slice(std::int64_t begin, std::int64_t end) const;
+};
+DeviceTensor to_device(const Tensor& tensor);
+
+struct DeviceCache {
+  CudaKvCache cache;
+  std::vector<SequenceId> sequences;
+};
+
+struct DeviceFill {
+  bool shuffled = true;  // ragged appends that alternate between sequences
+  std::uint64_t seed = 7;
+  std::int64_t spare_tokens = 0;  // room of each sequence beyond the problem's
+  std::int64_t held_back = 0;     // tokens of each sequence that are not appended
+};
+DeviceCache fill_device(const Problem& problem, const DeviceFill& fill = {});
+
+// One plan for the calls of a test.
+CudaAttendPlan make_plan(const Problem& problem, const DeviceCache& filled, int max_q_len = 16);
+
+// q of problem, or rows of it; selection, softmax_scale and crossover_tokens of options.attend.
+Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendPlan& plan,
+                  const RunOptions& options, CudaAttendState* state = nullptr);
+
+// Every row against the oracle over what the device holds, with the call's own trace.
+void expect_device_oracle(const Problem& problem, const DeviceCache& filled,
+                          const RunOptions& options, const Output& output);
+
+}  // namespace thriftattn::testing
