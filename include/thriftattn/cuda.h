@@ -154,6 +154,9 @@ struct CudaAttendParams {
   float softmax_scale = 0.0f;         // 0 means 1 / sqrt(head_dim)
   std::int64_t crossover_tokens = 0;  // sequences shorter than this are computed in 16 bit
   CudaAttendState* state = nullptr;   // read and written; nullptr = from scratch
+  // false: the state's sets are used and kept. Sets that are a few steps old select almost as well,
+  // and choosing them takes a kernel. A sequence's first call always chooses.
+  bool refresh = true;
 };
 
 // Causal attention of the last tokens of each sequence, as attention.h defines it.

@@ -3,8 +3,7 @@
 // attend on a device: checks, then the chain of kernels.
 //
 //   from scratch   score -> select -> attend
-//   with a state   attend -> select, whose sets the next step reads; in front of them, where there
-//                  is a tail, a score pass over the heaviest blocks alone: an lse to measure it by
+//   with a state   attend -> select, whose sets the next step reads
 #include <algorithm>
 #include <climits>
 #include <cmath>
@@ -19,10 +18,6 @@ namespace cuda {
 namespace {
 
 constexpr double kLog2E = 1.44269504088896341;
-// Blocks whose masses tell the tail from the rest. Their sum is below the whole: the tail is then
-// the smaller.
-constexpr int kAnchors = 16;
-
 Status check_selection(const Selection& selection, bool channel_bounds) {
   if (Status s = engine::validate_selection(selection); !s.ok()) return s;
   if (selection.budget.kind == Budget::Kind::kMass) {
@@ -173,15 +168,12 @@ class Call {
     if (dense_) return attend(nullptr);
     const bool scratch = params_.state == nullptr || !all_primed();
     if (scratch) {
-      if (Status s = score(0); !s.ok()) return s;
+      if (Status s = score(); !s.ok()) return s;
       if (Status s = select(plan_.floor.data()); !s.ok()) return s;
     }
-    const bool tail = params_.selection.tau > 0;
-    if (tail && !scratch) {
-      if (Status s = score(kAnchors); !s.ok()) return s;
-    }
-    if (Status s = attend(tail ? plan_.floor.data() : nullptr); !s.ok()) return s;
+    if (Status s = attend(scratch ? plan_.floor.data() : nullptr); !s.ok()) return s;
     if (params_.state == nullptr) return {};
+    if (!params_.refresh && !scratch) return {};
     for (const SequenceId id : params_.sequences) params_.state->impl().primed[id] = true;
     return select(plan_.row_lse.data());
   }
@@ -193,10 +185,8 @@ class Call {
                        [&](SequenceId id) { return primed[id]; });
   }
 
-  // Masses and lse; of all blocks, or of forced ones and `anchors` of the promoted.
-  Status score(int anchors) {
+  Status score() {
     DecodeArgs args = decode_;
-    args.anchors = anchors;
     args.row_lse = plan_.floor.data();
     return to_status(plan_.kernels->score(args, plan_.shape, stream_), "score kernel");
   }
@@ -238,6 +228,7 @@ class Call {
     args.out_token_stride = params_.out.token_stride;
     args.out_head_stride = params_.out.head_stride;
     args.lse = params_.lse;
+    args.tail = !dense_ && params_.selection.tau > 0;
     args.floor_log2 = floor;
     return to_status(plan_.kernels->attend(args, plan_.shape, stream_), "decode kernel");
   }

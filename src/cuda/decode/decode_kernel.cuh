@@ -66,7 +66,7 @@ class KeyStream {
 template <class T>
 struct Pending {
   typename TileMath<T::kHeadDim>::Weights p = {};
-  const std::byte* from = nullptr;
+  int cell = 0;    // of V: page and kv head
   int stages = 0;  // 0: no V, 1: low tier, 4: high tier
   int asked = 0;
 };
@@ -79,12 +79,13 @@ class Warp {
   static constexpr int kValueStages = T::kValues ? T::kValueStages : 1;
   using ValueRing = Ring<kValueStages, T::kValueStageBytes>;
 
-  __device__ Warp(const DecodeArgs& args, const Share& share, WalkPanel& own, Item* labels,
+  __device__ Warp(const DecodeArgs& args, const Share& share, const SharedMap<T>& map,
                   KeyRing& keys, ValueRing& values)
       : args_(args),
         keys_(keys),
         values_(values),
-        stream_(args, share, own, labels, keys),
+        stream_(args, share, map.walk(warp()), map.labels(warp()), keys),
+        map_(map),
         lane_(static_cast<int>(threadIdx.x & 31)) {}
 
   __device__ void start() { stream_.fill(lane_); }
@@ -92,6 +93,9 @@ class Warp {
   // All of this warp's items of a panel: rows and sums are then what they add up to.
   __device__ void run_panel(Walk<T>& walk) {
     rows.load(args_, walk.items(), lane_);
+    if constexpr (T::kValues) {
+      if (args_.tail) find_floor(walk);
+    }
 #pragma unroll
     for (int i = 0; i < Math::kSteps; ++i) {
 #pragma unroll
@@ -114,6 +118,82 @@ class Warp {
   typename Math::Sums sums;  // times 2^(reference + 3); unused when scoring
 
  private:
+  [[nodiscard]] __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
+
+  // What the tail of a panel is measured by: an lse that is given, or that of the anchors; the cut
+  // goes into it. Left in shared memory for all warps.
+  __device__ void find_floor(const Walk<T>& walk) {
+    const PanelItems& items = walk.items();
+    const UnitSets& sets = sets_of(items);
+    const int row = static_cast<int>(threadIdx.x);
+    if (args_.floor_log2 == nullptr) {
+      float mass[2] = {-INFINITY, -INFINITY};
+      if (items.known > 0 && warp() < sets.anchors) anchor_mass(items, sets.anchor[warp()], mass);
+      if (lane_ < 4) {
+        map_.state(warp())[2 * lane_] = mass[0];
+        map_.state(warp())[2 * lane_ + 1] = mass[1];
+      }
+      __syncthreads();
+    }
+    if (row < kPanelRows) {
+      float floor = 0;
+      if (args_.floor_log2 != nullptr) {
+        floor = __ldg(args_.floor_log2 + walk.panel() * kPanelRows + row);
+      } else {
+        const float top = top_reference(map_, row);
+#pragma unroll
+        for (int w = 0; w < T::kMaxWarps; ++w) {
+          if (w < map_.warps()) floor += ptx::exp2_approx(map_.state(w)[row] - top);
+        }
+        floor = top + ptx::log2_approx(floor);
+      }
+      // Absent rows never keep a block's V.
+      map_.limits()[row] = row < items.rows ? floor + __ldg(&sets.cut_log2) : INFINITY;
+    }
+    __syncthreads();
+  }
+
+  // log2 of the sum of weights of one block, from the low tier.
+  __device__ void anchor_mass(const PanelItems& items, int block, float (&mass)[2]) {
+    const int page = args_.cache.page(items.sequence, block);
+    values_.fill(args_.cache.low_k + args_.cache.cell(page, items.kv_head) * T::kLayout.k_bytes(),
+                 T::kLayout.k_bytes(), lane_);
+    typename Math::Scores s;
+    const std::uint32_t tile = values_.wait();
+    const Logits logits = score_low_tile(tile, s);
+    float top[2];
+    rows.find_top(s, logits, top);
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      float sum = 0;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        const float x = fmaf(s[i / 2][i % 2 * 2 + c], logits.up[c], logits.mean[c]);
+        sum += ptx::exp2_approx(x + logits.exponent - top[c]);
+      }
+#pragma unroll
+      for (int d = 4; d < 32; d *= 2) sum += __shfl_xor_sync(~0u, sum, d);
+      mass[c] = top[c] - logits.exponent + ptx::log2_approx(sum);
+    }
+    values_.release();
+  }
+
+  __device__ Logits score_low_tile(std::uint32_t tile, typename Math::Scores& s) const {
+    Math::score_low(tile, rows.q, s, lane_);
+    float m[4];
+    Math::score_mean(tile, rows.q, m, lane_);
+    const float2 header = ptx::load_shared_float2(tile + T::kLayout.k_header());
+    const float up = header.x * kCodeUp;
+    return {{rows.factor[0] * up, rows.factor[1] * up},
+            {m[0] * rows.factor[0], m[1] * rows.factor[1]},
+            header.y,
+            kWeightDownLog2};
+  }
+
+  [[nodiscard]] const __device__ UnitSets& sets_of(const PanelItems& items) const {
+    return args_.sets[items.sequence * args_.cache.kv_heads + items.kv_head];
+  }
+
   __device__ void score_and_weigh(const Walk<T>& walk, Pending<T>& older, Pending<T>& newer) {
     const PanelItems& items = walk.items();
     typename Math::Scores s;
@@ -121,16 +201,7 @@ class Warp {
     const std::uint32_t first = keys_.wait();
     const Item item = stream_.label();
     if (item.item_class >= kLow) {
-      Math::score_low(first, rows.q, s, lane_);
-      float m[4];
-      Math::score_mean(first, rows.q, m, lane_);
-      const float2 header = ptx::load_shared_float2(first + T::kLayout.k_header());
-      logits.exponent = header.y;
-#pragma unroll
-      for (int c = 0; c < 2; ++c) {
-        logits.mean[c] = m[c] * rows.factor[c];
-        logits.up[c] = rows.factor[c] * header.x * kCodeUp;
-      }
+      logits = score_low_tile(first, s);
       next_key();
     } else {
       if (item.item_class == kKeyOnly) logits.exponent = item.v_exponent;
@@ -207,33 +278,20 @@ class Warp {
     }
     if constexpr (!T::kValues) return;
     bool tail = false;
-    if (args_.floor_log2 != nullptr && item.item_class >= kLow) {
-      tail = is_tail(walk, mass);
-    }
+    if (args_.tail && item.item_class >= kLow) tail = is_tail(mass);
     const bool high_v = item.item_class == kBoth;
     if (lane_ == 0) args_.fates[cell] = fate(items, item, tail);
     if (tail) return;
     rows.sum_used[0] += part[0];
     rows.sum_used[1] += part[1];
-    const std::size_t block = args_.cache.cell(item.page, items.kv_head);
     newer.stages = high_v ? kQuarters : 1;
-    newer.from = high_v ? args_.cache.high_v + block * T::kLayout.high_bytes()
-                        : args_.cache.low_v + block * T::kLayout.v_bytes();
+    newer.cell = static_cast<int>(args_.cache.cell(item.page, items.kv_head));
   }
 
-  __device__ bool is_tail(const Walk<T>& walk, const float (&mass)[2]) const {
-    const PanelItems& items = walk.items();
-    const float2 floor = __ldg(reinterpret_cast<const float2*>(args_.floor_log2) +
-                               walk.panel() * (kPanelRows / 2) + (lane_ & 3));
-    // Absent rows and NaN do not count.
-    const int column = 2 * (lane_ & 3);
-    float share = column < items.rows ? mass[0] - floor.x : -INFINITY;
-    if (column + 1 < items.rows) share = fmaxf(share, mass[1] - floor.y);
-#pragma unroll
-    for (int d = 1; d < 4; d *= 2) share = fmaxf(share, __shfl_xor_sync(~0u, share, d));
-    const std::size_t unit =
-        static_cast<std::size_t>(items.sequence) * args_.cache.kv_heads + items.kv_head;
-    return share < __ldg(&args_.sets[unit].cut_log2);
+  // Whether the block's mass is below the limit in every row. Rows of NaN have no say.
+  __device__ bool is_tail(const float (&mass)[2]) const {
+    const float* limits = map_.limits() + 2 * (lane_ & 3);
+    return !__any_sync(~0u, mass[0] >= limits[0] || mass[1] >= limits[1]);
   }
 
   __device__ static std::uint8_t fate(const PanelItems& items, const Item& item, bool tail) {
@@ -253,8 +311,14 @@ class Warp {
   }
   __device__ void ask_one(Pending<T>& pending) {
     while (pending.asked < pending.stages && !values_.full()) {
-      const int bytes = pending.stages == 1 ? T::kLayout.v_bytes() : T::kLayout.quarter_bytes();
-      values_.fill(pending.from + pending.asked * bytes, bytes, lane_);
+      const auto cell = static_cast<std::size_t>(pending.cell);
+      if (pending.stages == 1) {
+        values_.fill(args_.cache.low_v + cell * T::kLayout.v_bytes(), T::kLayout.v_bytes(), lane_);
+      } else {
+        const int bytes = T::kLayout.quarter_bytes();
+        values_.fill(args_.cache.high_v + cell * T::kLayout.high_bytes() + pending.asked * bytes,
+                     bytes, lane_);
+      }
       ++pending.asked;
     }
   }
@@ -283,6 +347,7 @@ class Warp {
   KeyRing& keys_;
   ValueRing& values_;
   KeyStream<T> stream_;
+  SharedMap<T> map_;
   int lane_;
 };
 
@@ -307,7 +372,7 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
   __shared__ Share share;
   make_share<T::kHeadDim, T::kPhase>(args, map.scratch(), share);
   Walk<T> walk(args, share, map.walk(warps));
-  W worker(args, share, map.walk(warp), map.labels(warp), keys, values);
+  W worker(args, share, map, keys, values);
   worker.start();
   while (walk.next_panel()) {
     worker.run_panel(walk);

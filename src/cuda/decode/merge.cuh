@@ -44,6 +44,10 @@ class SharedMap {
     return reinterpret_cast<std::uint32_t*>(state(warps_)) +
            warps_ * (T::kKeyStages + T::kValueStages) * 2;
   }
+  // [8]: log2 of the mass below which a block needs no V, by row.
+  [[nodiscard]] __device__ float* limits() const {
+    return reinterpret_cast<float*>(scratch() + 32);
+  }
   // The panel that a warp reads; that of `warps` is the panel at which the CTA computes.
   [[nodiscard]] __device__ WalkPanel& walk(int warp) const {
     return reinterpret_cast<WalkPanel*>(scratch() + T::kScratchWords)[warp];
@@ -288,7 +292,7 @@ __device__ inline void merge_panel(const DecodeArgs& args, const SharedMap<T>& m
     __syncthreads();
   }
   const int first_cta = walk.first_cta();
-  const int others = walk.last_cta() - first_cta;
+  const int others = walk.ctas() - 1;
   write_part<T>(args, map, items, panel, others == 0, static_cast<int>(blockIdx.x) + panel, header);
   if (others != 0) {
     __threadfence();

@@ -25,7 +25,7 @@ struct ItemCost {
   }
   __device__ static constexpr std::uint32_t of(int item_class) {
     constexpr bool kValues = kPhase == Phase::kAttend;
-    constexpr int kHigh = kLayout.high_bytes();
+    constexpr int kHigh = static_cast<int>(kLayout.high_bytes() * 1.0);
     constexpr int kV = kValues ? kLayout.v_bytes() : 0;
     switch (item_class) {
       case kBoth:
@@ -102,24 +102,18 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   const int first_own =
       static_cast<int>(static_cast<unsigned>(items.first_position()) / kBlockTokens);
   const bool dense = items.length < args.crossover;
-  const bool all = kPhase == Phase::kScore && args.anchors == 0;  // no sets to go by
-  if (all && !dense) {
-    items.known = first_own;
+  if constexpr (kPhase == Phase::kScore) {  // no sets to go by
+    items.known = dense ? 0 : first_own;
     items.sink = static_cast<std::int16_t>(items.known > 0 ? args.sink : 0);
     items.count[kLow] = items.known - items.sink;
-  }
-  if (!all && !dense) {
+  } else if (!dense) {
     const UnitSets& sets = args.sets[items.sequence * args.cache.kv_heads + items.kv_head];
     // Sets that reach into this call's own blocks are of another sequence or step: not used.
     items.known = sets.known <= first_own ? sets.known : 0;
     if (items.known > 0) {
       items.sink = static_cast<std::int16_t>(sets.sink);
-      if constexpr (kPhase == Phase::kScore) {
-        items.count[kLow] = min(args.anchors, sets.count[kBoth]);
-      } else {
 #pragma unroll
-        for (int c = 0; c < kItemClasses; ++c) items.count[c] = sets.count[c];
-      }
+      for (int c = 0; c < kItemClasses; ++c) items.count[c] = sets.count[c];
     }
   }
   items.forced = items.sink + blocks - items.known;
@@ -153,15 +147,21 @@ __device__ inline int first_item(const PanelItems& items, std::uint32_t at) {
   return first;
 }
 
-// A panel and its place on the line.
+// A panel, its place on the line and the CTAs that have a part of it.
 struct WalkPanel {
   PanelItems items;
-  std::int32_t panel = 0;
-  std::uint32_t begin = 0;
-  std::uint32_t cost = 0;
+  std::int32_t panel;
+  std::uint32_t begin;
+  std::uint32_t cost;
+  std::int32_t first_cta;
+  std::int32_t ctas;
 };
 
 inline constexpr int kTablePanels = 24;
+// Shares of whole parts of a panel are taken where they are at most this much uneven: a CTA with
+// the end of one panel and the beginning of the next merges twice.
+inline constexpr std::uint32_t kUnevenPercent = 6;
+inline constexpr std::uint32_t kShortShare = 12000;  // beyond it the unevenness costs more
 
 // This CTA's share [begin, end) of the line, and the first of its panels.
 struct Share {
@@ -180,13 +180,67 @@ struct Share {
   }
 };
 
+// Sums over the threads of a CTA: what comes before this thread, and all. scratch: [32] words.
+struct ThreadSum {
+  std::uint32_t before;
+  std::uint32_t all;
+};
+__device__ inline ThreadSum sum_over_threads(std::uint32_t mine, std::uint32_t* scratch) {
+  const unsigned lane = threadIdx.x & 31;
+  const unsigned warp = threadIdx.x / 32;
+  std::uint32_t before = mine;
+#pragma unroll
+  for (unsigned d = 1; d < 32; d *= 2) {
+    const std::uint32_t other = __shfl_up_sync(~0u, before, d);
+    if (lane >= d) before += other;
+  }
+  __syncthreads();  // scratch may be in use
+  if (lane == 31) scratch[warp] = before;
+  __syncthreads();
+  const std::uint32_t sum = lane < blockDim.x / 32 ? scratch[lane] : 0;
+  return {before - mine + __reduce_add_sync(~0u, lane < warp ? sum : 0),
+          __reduce_add_sync(~0u, sum)};
+}
+
+// Whole parts: every panel gets CTAs of its own, in proportion. Tells whether that is even enough;
+// all threads call it, with the cost of their panel, if they have one.
+__device__ inline bool share_whole_parts(std::uint32_t cost, unsigned panels, std::uint32_t total,
+                                         std::uint32_t line_begin, PanelItems& items,
+                                         std::uint32_t* scratch, Share& share) {
+  const unsigned thread = threadIdx.x;
+  const unsigned ctas = gridDim.x;
+  if (panels > ctas || panels > blockDim.x || total / ctas > kShortShare) return false;
+  const bool has_panel = thread < panels;
+  const std::uint32_t parts =
+      has_panel ? 1 + static_cast<std::uint32_t>(std::uint64_t{cost} * (ctas - panels) / total) : 0;
+  const bool even = !has_panel || std::uint64_t{cost} * ctas * 100 <=
+                                      std::uint64_t{total} * parts * (100 + kUnevenPercent);
+  if (!__syncthreads_and(even)) return false;
+  const ThreadSum sum = sum_over_threads(parts, scratch);
+  if (thread == 0 && blockIdx.x >= sum.all) {  // nothing is left for this CTA
+    share.begin = share.end = total;
+    share.panel = static_cast<int>(panels);
+    share.panel_begin = total;
+  }
+  if (has_panel && blockIdx.x >= sum.before && blockIdx.x < sum.before + parts) {
+    const std::uint32_t part = blockIdx.x - sum.before;
+    share.begin = line_begin + static_cast<std::uint32_t>(std::uint64_t{cost} * part / parts);
+    share.end = line_begin + static_cast<std::uint32_t>(std::uint64_t{cost} * (part + 1) / parts);
+    share.panel = static_cast<int>(thread);
+    share.panel_begin = line_begin;
+    share.table[0] = {items, static_cast<int>(thread),     line_begin,
+                      cost,  static_cast<int>(sum.before), static_cast<int>(parts)};
+  }
+  __syncthreads();
+  return true;
+}
+
 // All threads of the CTA call this. scratch: [32] words of shared memory, as `share` is. A thread
 // works out a run of panels; where that is one, it does so once.
 template <int kHeadDim, Phase kPhase>
 __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch, Share& share) {
   const unsigned threads = blockDim.x;
   const unsigned thread = threadIdx.x;
-  const unsigned lane = thread & 31;
   const unsigned panels = static_cast<unsigned>(args.shape.panels);
   const unsigned run = panels <= threads ? 1 : (panels + threads - 1) / threads;
   const unsigned first = min(thread * run, panels);
@@ -197,25 +251,24 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     items = panel_items<kPhase>(args, static_cast<int>(p));
     mine += panel_cost<kHeadDim, kPhase>(items);
   }
-  std::uint32_t before = mine;
-#pragma unroll
-  for (unsigned d = 1; d < 32; d *= 2) {
-    const std::uint32_t other = __shfl_up_sync(~0u, before, d);
-    if (lane >= d) before += other;
-  }
-  if (lane == 31) scratch[thread / 32] = before;
-  before -= mine;
-  __syncthreads();
-  const unsigned warps = threads / 32;
-  std::uint32_t sum = lane < warps ? scratch[lane] : 0;
-  before += __reduce_add_sync(~0u, lane < thread / 32 ? sum : 0);
-  const std::uint32_t total = __reduce_add_sync(~0u, sum);
+  const auto [before, total] = sum_over_threads(mine, scratch);
+  if (share_whole_parts(mine, panels, total, before, items, scratch, share)) return;
+
   const std::uint32_t cta = blockIdx.x;
   const std::uint32_t whole = total / gridDim.x;
   const std::uint32_t longer = total - whole * gridDim.x;
   const std::uint32_t begin = whole * cta + min(cta, longer);
   const std::uint32_t end = begin + whole + (cta < longer ? 1u : 0u);
-
+  if (thread == 0) {
+    share.begin = begin;
+    share.end = end;
+    share.whole = whole;
+    share.longer = longer;
+    if (begin >= end) {  // more CTAs than work
+      share.panel = args.shape.panels;
+      share.panel_begin = total;
+    }
+  }
   // Each thread goes over its panels that reach into the share; the first of these is the share's.
   const auto for_each = [&](auto&& visit) {
     if (before >= end || before + mine <= begin) return;
@@ -227,25 +280,18 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
       at += cost;
     }
   };
-  if (thread == 0 && begin >= end) {  // more CTAs than work
-    share.panel = args.shape.panels;
-    share.panel_begin = total;
-  }
   for_each([&](int p, std::uint32_t at, std::uint32_t) {
     if (at > begin) return;
     share.panel = p;
     share.panel_begin = at;
   });
-  if (thread == 0) {
-    share.begin = begin;
-    share.end = end;
-    share.whole = whole;
-    share.longer = longer;
-  }
   __syncthreads();
   for_each([&](int p, std::uint32_t at, std::uint32_t cost) {
     const int slot = p - share.panel;
-    if (slot < kTablePanels) share.table[slot] = {items, p, at, cost};
+    if (slot >= kTablePanels) return;
+    const int first_cta = share.cta_of(at);
+    share.table[slot] = {items, p,         at,
+                         cost,  first_cta, share.cta_of(at + cost - 1) - first_cta + 1};
   });
   __syncthreads();
 }

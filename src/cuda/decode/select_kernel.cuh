@@ -29,11 +29,15 @@ struct Search {
 struct SelectShared {
   std::uint32_t k_digits[kDigits];
   std::uint32_t v_digits[kDigits];
+  std::uint32_t anchor_digits[kDigits];
   std::uint32_t tail_digits[kDigits];
   Search k;
   Search v;
+  Search anchor;
   Search tail;
   bool tail_is_all;
+  int anchors;
+  int anchor_block[kMaxAnchors];
   unsigned long long warp_counts[kSelectWarps];
 };
 
@@ -143,12 +147,14 @@ __device__ inline void search_thresholds(SelectShared& shared, const std::uint32
     if (thread < kDigits) {
       shared.k_digits[thread] = 0;
       shared.v_digits[thread] = 0;
+      shared.anchor_digits[thread] = 0;
       shared.tail_digits[thread] = 0;
     }
     __syncthreads();
     const std::uint32_t above = shift == 24 ? 0 : ~0u << (shift + 8);
     const std::uint32_t k_prefix = shared.k.prefix;
     const std::uint32_t v_prefix = shared.v.prefix;
+    const std::uint32_t anchor_prefix = shared.anchor.prefix;
     const std::uint32_t tail_prefix = shared.tail.prefix;
 #pragma unroll 4
     for (int i = thread; i < n; i += kSelectThreads) {
@@ -156,6 +162,9 @@ __device__ inline void search_thresholds(SelectShared& shared, const std::uint32
       const std::uint32_t tail = tails[i];
       if ((rank & above) == k_prefix) atomicAdd(&shared.k_digits[rank >> shift & 255u], 1u);
       if ((rank & above) == v_prefix) atomicAdd(&shared.v_digits[rank >> shift & 255u], 1u);
+      if ((rank & above) == anchor_prefix) {
+        atomicAdd(&shared.anchor_digits[rank >> shift & 255u], 1u);
+      }
       if ((tail & above) == tail_prefix) {
         atomicAdd(&shared.tail_digits[tail >> shift & 255u], mass_of(tail));
       }
@@ -164,7 +173,10 @@ __device__ inline void search_thresholds(SelectShared& shared, const std::uint32
     const int lane = thread & 31;
     if (thread / 32 == 0) find_digit<true>(shared.k_digits, shared.k, shift, lane, nullptr);
     if (thread / 32 == 1) find_digit<true>(shared.v_digits, shared.v, shift, lane, nullptr);
-    if (thread / 32 == 2 && !shared.tail_is_all) {
+    if (thread / 32 == 2) {
+      find_digit<true>(shared.anchor_digits, shared.anchor, shift, lane, nullptr);
+    }
+    if (thread / 32 == 3 && !shared.tail_is_all) {
       find_digit<false>(shared.tail_digits, shared.tail, shift, lane, &shared.tail_is_all);
     }
     __syncthreads();
@@ -241,8 +253,10 @@ __global__ void __launch_bounds__(kSelectThreads)
   if (thread == 0) {
     shared.k = {0, k_count};
     shared.v = {0, v_count};
+    shared.anchor = {0, static_cast<std::uint32_t>(min(kMaxAnchors - sink, n))};
     shared.tail = {0, static_cast<std::uint32_t>(args.tau * kMassUp)};
     shared.tail_is_all = false;
+    shared.anchors = 0;
   }
 #pragma unroll 4
   for (int i = thread; i < n; i += kSelectThreads) {
@@ -267,10 +281,22 @@ __global__ void __launch_bounds__(kSelectThreads)
     if (k_count > 0 && ranks[i] >= k_least) return static_cast<int>(kKeyOnly);
     return static_cast<int>(tails[i] < tail_end ? kTail : kLow);
   };
+  // Anchors in any order; sorted below, so that what is summed over them is the same every time.
+  for (int i = thread; i < n; i += kSelectThreads) {
+    if (ranks[i] >= shared.anchor.prefix)
+      shared.anchor_block[atomicAdd(&shared.anchors, 1)] = sink + i;
+  }
   const unsigned long long counts =
       write_list(shared, n, sink, args.lists + unit * args.cache.max_blocks, class_of);
+  if (thread < sink) args.sets[unit].anchor[0] = 0;
+  if (thread < shared.anchors) {
+    const int mine = shared.anchor_block[thread];
+    int place = sink;
+    for (int i = 0; i < shared.anchors; ++i) place += shared.anchor_block[i] < mine;
+    args.sets[unit].anchor[place] = static_cast<std::uint16_t>(mine);
+  }
   if (thread != 0) return;
-  UnitSets sets;
+  UnitSets& sets = args.sets[unit];
   sets.known = known;
   sets.sink = sink;
   for (int c = 0; c < kItemClasses; ++c) {
@@ -279,7 +305,7 @@ __global__ void __launch_bounds__(kSelectThreads)
   sets.cut_log2 = !wants_tail          ? -INFINITY
                   : shared.tail_is_all ? INFINITY
                                        : static_cast<float>(tail_end >> 14) * (1.0f / 8192) - 24.0f;
-  args.sets[unit] = sets;
+  sets.anchors = sink + shared.anchors;
 }
 
 }  // namespace thriftattn::cuda

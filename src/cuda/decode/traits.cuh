@@ -25,7 +25,8 @@ struct DecodeTraits {
 
   static constexpr int max(int a, int b) { return a > b ? a : b; }
   static constexpr int kKeyStageBytes = max(kLayout.k_bytes(), kLayout.quarter_bytes());
-  static constexpr int kValueStageBytes = max(kLayout.v_bytes(), kLayout.quarter_bytes());
+  // Anchors' K comes through the value ring.
+  static constexpr int kValueStageBytes = max(kLayout.v_bytes(), kKeyStageBytes);
   // At the end of a panel the memory of a warp's value ring holds its sums [8 rows, head_dim],
   // padded so that lanes fall on different banks, or factors of up to kMaxCtas partial sums.
   static constexpr int kSumStride = kDim + 4;
@@ -35,7 +36,7 @@ struct DecodeTraits {
   static constexpr int kValueBytes = max(kValueStages * kValueStageBytes, kEndBytes);
   static constexpr int kWarpBytes = kKeyStages * kKeyStageBytes + kValueBytes;
   static constexpr int kWarpStateFloats = 3 * kPanelRows;  // reference, sum, sum_used
-  static constexpr int kScratchWords = 36;
+  static constexpr int kScratchWords = 40;                 // 32 to add up over warps, 8 limits
 
   static constexpr int shared_bytes(int warps) {
     const int warp = kWarpBytes + (kKeyStages + kValueStages) * 8 +

@@ -21,6 +21,10 @@ inline constexpr int kMaxQueryTokens = 16;
 inline constexpr int kMaxGroup = 32;      // q heads of a kv head
 inline constexpr int kMaxBlocks = 16384;  // of a sequence: a block's index has 14 bits in select
 
+// Blocks scored in front of a panel, one a warp. Their sum is below that of all blocks, so the tail
+// that is measured by it is no larger than asked for.
+inline constexpr int kMaxAnchors = 12;
+
 // How the blocks of a unit are read. The list of a unit holds them in this order.
 enum ItemClass : int { kBoth = 0, kKeyOnly = 1, kLow = 2, kTail = 3, kItemClasses = 4 };
 
@@ -30,8 +34,9 @@ struct UnitSets {
   std::int32_t known = 0;
   std::int32_t sink = 0;                  // 1: block 0 is forced and in no list
   std::int32_t count[kItemClasses] = {};  // blocks of each class in the list
-  float cut_log2 = 0;  // blocks with at most this share of the softmax (log2) need no V
-  std::int32_t pad = 0;
+  float cut_log2 = 0;  // blocks with less than this share of the softmax (log2) need no V
+  std::int32_t anchors = 0;
+  std::uint16_t anchor[kMaxAnchors] = {};  // the heaviest blocks: what the tail is measured by
 };
 
 // One step of a panel, over the blocks of one CTA: sums relative to 2^reference.
@@ -68,7 +73,8 @@ struct DecodeArgs {
   std::int32_t anchors = 0;        // scoring: only forced blocks and this many of the heaviest set
   const UnitSets* sets = nullptr;  // [sequence ids, kv_heads]
   const std::uint16_t* lists = nullptr;  // [sequence ids, kv_heads, max_blocks]
-  const float* floor_log2 = nullptr;     // [panels, 8], below lse; nullptr: every V is read
+  bool tail = false;                     // V of blocks below the cut is not read
+  const float* floor_log2 = nullptr;     // [panels, 8], lse to measure it by; nullptr: anchors
 
   float* masses = nullptr;            // [panels, max_blocks, 8], log2 of the sum of weights
   std::uint8_t* fates = nullptr;      // [panels, max_blocks], BlockFate bits

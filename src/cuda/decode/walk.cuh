@@ -65,10 +65,8 @@ class Walk {
   [[nodiscard]] __device__ int panel() const { return at_->panel; }
   [[nodiscard]] const __device__ PanelItems& items() const { return at_->items; }
   // CTAs that have a part of this panel.
-  [[nodiscard]] __device__ int first_cta() const { return share_.cta_of(at_->begin); }
-  [[nodiscard]] __device__ int last_cta() const {
-    return share_.cta_of(at_->begin + at_->cost - 1);
-  }
+  [[nodiscard]] __device__ int first_cta() const { return at_->first_cta; }
+  [[nodiscard]] __device__ int ctas() const { return at_->ctas; }
 
  private:
   [[nodiscard]] __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
@@ -78,7 +76,10 @@ class Walk {
     const PanelItems items = panel_items<T::kPhase>(args_, next_);
     __syncwarp();  // all lanes have read the last panel
     if ((threadIdx.x & 31) == 0) {
-      own_ = {items, next_, next_begin_, panel_cost<T::kHeadDim, T::kPhase>(items)};
+      const std::uint32_t cost = panel_cost<T::kHeadDim, T::kPhase>(items);
+      const int first_cta = share_.cta_of(next_begin_);
+      const int last_cta = share_.cta_of(next_begin_ + cost - 1);
+      own_ = {items, next_, next_begin_, cost, first_cta, last_cta - first_cta + 1};
     }
     __syncwarp();
     return &own_;
@@ -96,7 +97,7 @@ class Walk {
     int block = 0;
     if (item < panel.forced) {
       block = panel.forced_block(item);
-    } else if (T::kPhase == Phase::kScore && args_.anchors == 0) {
+    } else if constexpr (T::kPhase == Phase::kScore) {
       block = panel.sink + item - panel.forced;
     } else {
       const std::size_t unit =
