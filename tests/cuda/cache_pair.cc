@@ -219,6 +219,7 @@ Tensor random_rows(std::int64_t tokens, int kv_heads, int head_dim, std::uint64_
 
 Tensor part_of(const Tensor& tensor, std::int64_t begin, std::int64_t end) {
   Tensor part = Tensor::make(tensor.dtype, end - begin, tensor.heads, tensor.dim);
+  if (end == begin) return part;
   std::memcpy(part.bytes.data(), tensor.slice(begin, end).data, part.bytes.size());
   return part;
 }

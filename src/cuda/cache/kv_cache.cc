@@ -201,7 +201,10 @@ Status CudaKvCache::free_sequence(SequenceId sequence, CudaStream stream) {
   // A later replay of an append to this id then finds no page of somebody else.
   std::int32_t* row = view.block_table + sequence * impl.max_blocks;
   const std::size_t row_bytes = freed->table.size() * sizeof(std::int32_t);
-  Status status = to_status(cudaMemsetAsync(row, 0xff, row_bytes, handle), "freeing a sequence");
+  Status status;
+  if (row_bytes > 0) {
+    status = to_status(cudaMemsetAsync(row, 0xff, row_bytes, handle), "freeing a sequence");
+  }
   if (!status.ok()) return status;
   status = to_status(cudaMemsetAsync(view.lengths + sequence, 0, sizeof(std::int32_t), handle),
                      "freeing a sequence");

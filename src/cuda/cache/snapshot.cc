@@ -224,6 +224,7 @@ Status read_sequence(const CacheView& view, SequenceId id, std::int64_t q_len,
                             ", must be from 0 to its length " + std::to_string(length));
   }
   sequence.first_position = length - q_len;
+  if (length == 0) return {};
   std::vector<std::int32_t> table(static_cast<std::size_t>(kv::blocks_of(length)));
   const std::int32_t* row = view.block_table + static_cast<std::int64_t>(id) * view.max_blocks;
   s = to_status(cudaMemcpy(table.data(), row, table.size() * sizeof(*row), cudaMemcpyDefault),
