@@ -8,7 +8,7 @@ readonly root
 
 # Debian packages: to build everything, to run the evaluation, to check the house rules.
 readonly build_packages=(build-essential ca-certificates ccache cmake libcli11-dev libfmt-dev
-  libgtest-dev ninja-build nlohmann-json3-dev pkg-config python3 python3-pip)
+  libgmock-dev libgtest-dev ninja-build nlohmann-json3-dev pkg-config python3 python3-pip)
 readonly eval_packages=(bible-kjv)
 readonly check_packages=(clang-format)
 
