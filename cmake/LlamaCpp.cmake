@@ -40,6 +40,12 @@ foreach(option LLAMA_BUILD_COMMON LLAMA_BUILD_TESTS LLAMA_BUILD_TOOLS LLAMA_BUIL
   set(${option} OFF CACHE BOOL "" FORCE)
 endforeach()
 block()
+  # No git there: the distribution's .git file points nowhere, and without it git would name our commit.
+  set(GIT_EXE "")
+  set(GIT_EXECUTABLE /bin/false)
+  # GCC 12 warns of its own AVX-512 intrinsics, some 14000 lines.
+  string(APPEND CMAKE_C_FLAGS " -w")
+  string(APPEND CMAKE_CXX_FLAGS " -w")
   set(BUILD_SHARED_LIBS ON)
   set(CMAKE_CXX_STANDARD 17)
   add_subdirectory(${llama_source} ${CMAKE_BINARY_DIR}/llama.cpp EXCLUDE_FROM_ALL)
