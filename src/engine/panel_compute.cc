@@ -10,7 +10,7 @@
 #include "engine/panel.h"
 #include "engine/unpack.h"
 #include "numeric/dtype.h"
-#include "numeric/e8m0.h"
+#include "numeric/magnitude.h"
 #include "numeric/nvfp4.h"
 
 namespace thriftattn::engine {
@@ -21,16 +21,6 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 // P is at most 1; this spreads a row over all of E4M3's range times E2M1's.
 constexpr float kWeightScale = numeric::kMaxScale * numeric::kMaxE2m1;
-
-float largest_magnitude(const float* x, int n) {
-  float amax = 0;
-  for (int i = 0; i < n; ++i) amax = std::max(amax, std::fabs(x[i]));
-  return amax;
-}
-
-bool all_finite(const float* x, int n) {
-  return std::all_of(x, x + n, [](float v) { return std::isfinite(v); });
-}
 
 }  // namespace
 
@@ -48,7 +38,7 @@ void Panel::gather_q() {
                         plan_.first_q_head + r % plan_.q_heads, q);
     for (int d = 0; d < head_dim_; ++d) q[d] *= call_->scale;
     // All scores of a spoiled row are NaN: some -inf must not pass for "sees nothing".
-    if (!all_finite(q, head_dim_)) std::fill_n(q, head_dim_, kNaN);
+    if (!numeric::all_finite(q, head_dim_)) std::fill_n(q, head_dim_, kNaN);
   }
   low_q_ = call_->options->mode == ComputeMode::kW4a4;
   if (low_q_) quantise_q();
@@ -63,7 +53,7 @@ void Panel::quantise_q() {
   int finite_rows = 0;
   for (int r = 0; r < rows_ && plan_.tile && numerics.centre_k; ++r) {
     const float* q = q_.data() + static_cast<std::size_t>(r) * head_dim_;
-    if (!all_finite(q, head_dim_)) continue;
+    if (!numeric::all_finite(q, head_dim_)) continue;
     ++finite_rows;
     for (int d = 0; d < head_dim_; ++d) mean[d] += q[d];
   }
@@ -71,13 +61,13 @@ void Panel::quantise_q() {
   for (int r = 0; r < rows_; ++r) {
     const float* q = q_.data() + static_cast<std::size_t>(r) * head_dim_;
     float* low = q_low_.data() + static_cast<std::size_t>(r) * head_dim_;
-    if (!all_finite(q, head_dim_)) {
+    if (!numeric::all_finite(q, head_dim_)) {
       std::copy_n(q, head_dim_, low);
       continue;
     }
     for (int d = 0; d < head_dim_; ++d) low[d] = q[d] - mean[d];
     const int exponent =
-        numeric::scale_exponent(largest_magnitude(low, head_dim_), numerics.scale_rule);
+        numeric::scale_exponent(numeric::largest_magnitude(low, head_dim_), numerics.scale_rule);
     numeric::fake_quantize(low, head_dim_, numerics.scale_rule, exponent, low);
     for (int d = 0; d < head_dim_; ++d) low[d] += mean[d];
   }

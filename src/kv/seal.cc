@@ -12,6 +12,7 @@
 #include "numeric/e4m3.h"
 #include "numeric/e8m0.h"
 #include "numeric/half.h"
+#include "numeric/magnitude.h"
 #include "numeric/nvfp4.h"
 
 namespace thriftattn::kv {
@@ -161,12 +162,6 @@ int token_exponent(const float* row, int head_dim) {
   return std::max(exponent >> 1, kMinTokenExponent);
 }
 
-float largest_magnitude(const float* row, int n) {
-  float amax = 0;
-  for (int i = 0; i < n; ++i) amax = std::max(amax, std::fabs(row[i]));
-  return amax;
-}
-
 // exponents[64] of V. A token that is smaller than 2^-14 of the largest one keeps that distance:
 // its values lie below the resolution of a group that it shares. A shift of the whole block puts
 // its largest scale just below 448, which leaves the most room above the smallest one.
@@ -174,7 +169,7 @@ void value_exponents(const SealInput& input, const float* rows, int* exponents) 
   const int head_dim = input.head_dim;
   const ScaleRule rule = input.numerics.scale_rule;
   if (!input.numerics.token_norms) {
-    const float amax = largest_magnitude(rows, kBlockTokens * head_dim);
+    const float amax = numeric::largest_magnitude(rows, kBlockTokens * head_dim);
     std::fill_n(exponents, kBlockTokens, numeric::scale_exponent(amax, rule));
     return;
   }
@@ -187,7 +182,7 @@ void value_exponents(const SealInput& input, const float* rows, int* exponents) 
     const float* row = rows + token * head_dim;
     exponents[token] = std::max(exponents[token], smallest);
     const float unit = numeric::power_of_two(-exponents[token]);
-    amax = std::max(amax, largest_magnitude(row, head_dim) * unit);
+    amax = std::max(amax, numeric::largest_magnitude(row, head_dim) * unit);
   }
   const int shift = std::clamp(numeric::scale_exponent(amax, rule), -kMaxShift, kMaxShift);
   for (int token = 0; token < kBlockTokens; ++token) exponents[token] += shift;

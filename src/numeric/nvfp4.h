@@ -4,7 +4,6 @@
 // held to. Header only: the host and CUDA devices share it.
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include "numeric/e2m1.h"
 #include "numeric/e4m3.h"
 #include "numeric/host_device.h"
+#include "numeric/magnitude.h"
 #include "thriftattn/formats.h"
 
 namespace thriftattn::numeric {
@@ -28,12 +28,6 @@ struct Nvfp4Group {
 
 inline constexpr int kMinScaleExponent = -126;  // 2^e and 2^-e are both normal
 inline constexpr int kMaxScaleExponent = 126;
-
-THRIFTATTN_HOST_DEVICE inline float group_magnitude(const float* x) {
-  float amax = 0;
-  for (int i = 0; i < kScaleGroup; ++i) amax = std::max(amax, std::fabs(x[i]));
-  return amax;
-}
 
 THRIFTATTN_HOST_DEVICE inline std::uint8_t encode_scale(float scale) {
   return float_to_e4m3(scale > kMinScale ? scale : kMinScale);
@@ -62,7 +56,7 @@ THRIFTATTN_HOST_DEVICE inline double encode_codes(const float* x, Nvfp4Group& gr
 // Quantises 16 finite values. The scale is clamped to [2^-6, 448]: pre-scale by a power of two to
 // stay inside.
 THRIFTATTN_HOST_DEVICE inline Nvfp4Group quantize_group(const float* x, ScaleRule rule) {
-  const float amax = group_magnitude(x);
+  const float amax = largest_magnitude(x, kScaleGroup);
   Nvfp4Group six;
   six.scale = encode_scale(amax / kMaxE2m1);
   const double six_error = encode_codes(x, six);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "numeric/half.h"
+#include "numeric/magnitude.h"
 
 namespace thriftattn::selection {
 namespace {
@@ -19,18 +20,11 @@ void rank_by_mass(const UnitView& unit, std::vector<double>& rank) {
   }
 }
 
-bool all_finite(const float* q, int n) {
-  for (int d = 0; d < n; ++d) {
-    if (!std::isfinite(q[d])) return false;
-  }
-  return true;
-}
-
 // Sum over rows of q . mean = (sum of q) . mean.
 void rank_by_mean(const UnitView& unit, std::vector<double>& rank) {
   std::vector<double> q_sum(unit.head_dim, 0.0);
   for (int r = 0; r < unit.rows; ++r) {
-    if (!all_finite(unit.q[r], unit.head_dim)) continue;
+    if (!numeric::all_finite(unit.q[r], unit.head_dim)) continue;
     for (int d = 0; d < unit.head_dim; ++d) q_sum[d] += unit.q[r][d];
   }
   for (std::int64_t b = 0; b < unit.blocks; ++b) {
@@ -46,7 +40,7 @@ void rank_by_mean(const UnitView& unit, std::vector<double>& rank) {
 void rank_by_bound(const UnitView& unit, std::vector<double>& rank) {
   for (int r = 0; r < unit.rows; ++r) {
     const float* q = unit.q[r];
-    if (!all_finite(q, unit.head_dim)) continue;
+    if (!numeric::all_finite(q, unit.head_dim)) continue;
     for (std::int64_t b = 0; b < unit.blocks; ++b) {
       if (!unit.candidate[b]) continue;
       const BlockSummary& s = unit.summaries[b];
