@@ -72,10 +72,8 @@ void Panel::gather_masks() {
     own_blocks_[t] = source.own_block(plan_.sequence, plan_.first_token + t);
   }
   views_.resize(blocks_);
-  summaries_.resize(blocks_);
   for (std::int64_t b = 0; b < blocks_; ++b) {
     views_[b] = source.block(plan_.sequence, b, plan_.kv_head);
-    summaries_[b] = views_[b].summary;
   }
 }
 
@@ -139,7 +137,7 @@ selection::UnitView Panel::unit_view(int unit, std::uint8_t skip) {
           .rows = plan_.rows_per_unit,
           .head_dim = head_dim_,
           .candidate = marked_.data(),
-          .summaries = summaries_.data(),
+          .views = views_.data(),
           .q = q_rows_.data(),
           .masses = masses_.data() + first_row,
           .mass_stride = rows_,

@@ -100,7 +100,6 @@ class Panel {
   std::vector<std::uint64_t> masks_;          // [tokens, blocks]
   std::vector<std::int64_t> own_blocks_;      // [tokens]
   std::vector<BlockView> views_;              // [blocks]
-  std::vector<BlockSummary> summaries_;       // [blocks]
   std::vector<std::uint8_t> fate_;            // [units, blocks]
   std::vector<std::uint8_t> dense_;           // [units], below the crossover: all high, no tail
   std::vector<std::uint8_t> marked_;          // [blocks], of unit_view

@@ -29,7 +29,7 @@ void rank_by_mean(const UnitView& unit, std::vector<double>& rank) {
   }
   for (std::int64_t b = 0; b < unit.blocks; ++b) {
     if (!unit.candidate[b]) continue;
-    const half_t* mean = unit.summaries[b].block_mean;
+    const half_t* mean = unit.views[b].summary.block_mean;
     for (int d = 0; d < unit.head_dim; ++d) {
       rank[b] += q_sum[d] * static_cast<double>(numeric::half_to_float(mean[d]));
     }
@@ -43,7 +43,7 @@ void rank_by_bound(const UnitView& unit, std::vector<double>& rank) {
     if (!numeric::all_finite(q, unit.head_dim)) continue;
     for (std::int64_t b = 0; b < unit.blocks; ++b) {
       if (!unit.candidate[b]) continue;
-      const BlockSummary& s = unit.summaries[b];
+      const BlockSummary& s = unit.views[b].summary;
       for (int d = 0; d < unit.head_dim; ++d) {
         const double extreme = q[d] >= 0 ? s.max_k_channel[d] : s.min_k[d];
         rank[b] += q[d] * extreme;

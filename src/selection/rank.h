@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "thriftattn/formats.h"
+#include "thriftattn/kv_source.h"
 #include "thriftattn/selection.h"
 
 namespace thriftattn::selection {
@@ -18,7 +18,7 @@ struct UnitView {
   int rows = 0;
   int head_dim = 0;
   const std::uint8_t* candidate = nullptr;  // [blocks], nonzero where the budget may promote
-  const BlockSummary* summaries = nullptr;  // [blocks], valid where candidate
+  const BlockView* views = nullptr;         // [blocks], summaries valid where candidate
   const float* const* q = nullptr;          // [rows] pointers to [head_dim], softmax scale applied
   // Row r's softmax mass of block b is masses[b * mass_stride + r]; only for policies that
   // need_masses().

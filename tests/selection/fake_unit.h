@@ -26,7 +26,7 @@ struct FakeUnit {
             .rows = rows,
             .head_dim = head_dim,
             .candidate = candidate.data(),
-            .summaries = summaries.data(),
+            .views = views.data(),
             .q = q.data(),
             .masses = masses.data(),
             .mass_stride = rows,
@@ -35,7 +35,7 @@ struct FakeUnit {
 
   std::vector<std::uint8_t> candidate;
   std::vector<float> masses;
-  std::vector<BlockSummary> summaries;
+  std::vector<BlockView> views;
   std::vector<const float*> q;
   int rows = 0;
   int head_dim = 0;

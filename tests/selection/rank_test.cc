@@ -46,9 +46,9 @@ TEST(Rank, BlockMeanIsTheSumOfDotProducts) {
   const half_t mean1[] = {numeric::float_to_half(0), numeric::float_to_half(2)};
   unit.head_dim = 2;
   unit.q = {q0, q1};
-  unit.summaries.resize(2);
-  unit.summaries[0].block_mean = mean0;
-  unit.summaries[1].block_mean = mean1;
+  unit.views.resize(2);
+  unit.views[0].summary.block_mean = mean0;
+  unit.views[1].summary.block_mean = mean1;
   EXPECT_EQ(rank_of(Policy::kBlockMean, unit), (std::vector<double>{4, 2}));
   const float bad[] = {kNan, 0};
   unit.q[1] = bad;  // a spoiled row has no say
@@ -62,9 +62,9 @@ TEST(Rank, QuestIsAnUpperBoundOfEveryKey) {
   const float high[] = {5, 6};
   unit.head_dim = 2;
   unit.q = {q};
-  unit.summaries.resize(1);
-  unit.summaries[0].min_k = low;
-  unit.summaries[0].max_k_channel = high;
+  unit.views.resize(1);
+  unit.views[0].summary.min_k = low;
+  unit.views[0].summary.max_k_channel = high;
   EXPECT_EQ(rank_of(Policy::kQuest, unit)[0], 2 * 5 + -3 * -4);
 }
 
