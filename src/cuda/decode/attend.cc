@@ -169,13 +169,14 @@ class Call {
     const bool scratch = params_.state == nullptr || !all_primed();
     if (scratch) {
       if (Status s = score(); !s.ok()) return s;
-      if (Status s = select(plan_.floor.data()); !s.ok()) return s;
+      if (Status s = select(plan_.floor.data(), nullptr); !s.ok()) return s;
     }
     if (Status s = attend(scratch ? plan_.floor.data() : nullptr); !s.ok()) return s;
     if (params_.state == nullptr) return {};
     if (!params_.refresh && !scratch) return {};
     for (const SequenceId id : params_.sequences) params_.state->impl().primed[id] = true;
-    return select(plan_.row_lse.data());
+    const bool tail = params_.selection.tau > 0;
+    return select(plan_.row_lse.data(), tail ? plan_.fates.data() : nullptr);
   }
 
  private:
@@ -191,11 +192,12 @@ class Call {
     return to_status(plan_.kernels->score(args, plan_.shape, stream_), "score kernel");
   }
 
-  Status select(const float* row_lse) {
+  Status select(const float* row_lse, const std::uint8_t* fates) {
     const Selection& selection = params_.selection;
     SelectArgs args{.cache = decode_.cache,
                     .masses = plan_.masses.data(),
                     .row_lse = row_lse,
+                    .fates = fates,
                     .sets = sets_->sets.data(),
                     .lists = sets_->lists.data(),
                     .budget = selection.budget,

@@ -24,20 +24,25 @@ class KeyStream {
  public:
   using KeyRing = Ring<T::kKeyStages, T::kKeyStageBytes>;
 
-  __device__ KeyStream(const DecodeArgs& args, const Share& share, WalkPanel& own, Item* labels,
-                       KeyRing& ring)
-      : args_(args), walk_(args, share, own), labels_(labels), ring_(ring) {
+  __device__ KeyStream(const DecodeArgs& args, const Share& share, Item* labels, KeyRing& ring)
+      : args_(args), walk_(args, share), labels_(labels), ring_(ring) {
+    start();
+  }
+
+  // At the beginning of a window.
+  __device__ void start() {
+    walk_.restart();
     more_ = walk_.next_panel();
   }
 
-  // Fills the ring as far as there are items.
+  // Fills the ring as far as the window has items.
   __device__ void fill(int lane) {
     while (!ring_.full()) {
       while (more_ && !walk_.has_item()) more_ = walk_.next_panel();
       if (!more_) return;
       const Item item = walk_.item();
       const std::size_t cell = args_.cache.cell(item.page, walk_.items().kv_head);
-      const bool low = item.item_class >= kLow;
+      const bool low = item.item_class() >= kLow;
       const int bytes = low ? T::kLayout.k_bytes() : T::kLayout.quarter_bytes();
       const std::byte* from =
           low ? args_.cache.low_k + cell * T::kLayout.k_bytes()
@@ -84,15 +89,16 @@ class Warp {
       : args_(args),
         keys_(keys),
         values_(values),
-        stream_(args, share, map.walk(warp()), map.labels(warp()), keys),
+        stream_(args, share, map.labels(warp()), keys),
         map_(map),
         lane_(static_cast<int>(threadIdx.x & 31)) {}
 
-  __device__ void start() { stream_.fill(lane_); }
+  __device__ void restart() { stream_.start(); }
 
   // All of this warp's items of a panel: rows and sums are then what they add up to.
   __device__ void run_panel(Walk<T>& walk) {
     rows.load(args_, walk.items(), lane_);
+    if (lane_ < 4) tail_sums()[0] = tail_sums()[1] = 0;
     if constexpr (T::kValues) {
       if (args_.tail) find_floor(walk);
     }
@@ -106,7 +112,6 @@ class Warp {
       Pending<T> newer;
       if (left > 0) score_and_weigh(walk, older, newer);
       if constexpr (T::kValues) {
-        ask(older, newer);
         add_values(older, newer);
         older = newer;
       }
@@ -180,7 +185,7 @@ class Warp {
 
   __device__ Logits score_low_tile(std::uint32_t tile, typename Math::Scores& s) const {
     Math::score_low(tile, rows.q, s, lane_);
-    float m[4];
+    float m[2];
     Math::score_mean(tile, rows.q, m, lane_);
     const float2 header = ptx::load_shared_float2(tile + T::kLayout.k_header());
     const float up = header.x * kCodeUp;
@@ -194,55 +199,64 @@ class Warp {
     return args_.sets[items.sequence * args_.cache.kv_heads + items.kv_head];
   }
 
+  // One item up to its weights. Stages are asked for and consumed at one place in the code: the
+  // loop must stay small enough for the instruction cache.
   __device__ void score_and_weigh(const Walk<T>& walk, Pending<T>& older, Pending<T>& newer) {
     const PanelItems& items = walk.items();
     typename Math::Scores s;
     Logits logits{{rows.factor[0], rows.factor[1]}, {0, 0}, 0, kWeightDownLog2};
-    const std::uint32_t first = keys_.wait();
-    const Item item = stream_.label();
-    if (item.item_class >= kLow) {
-      logits = score_low_tile(first, s);
-      next_key();
-    } else {
-      if (item.item_class == kKeyOnly) logits.exponent = item.v_exponent;
+    Item item{};
+#pragma unroll 1
+    for (int quarter = 0, stages = 1; quarter < stages; ++quarter) {
+      stream_.fill(lane_);
+      const std::uint32_t tile = keys_.wait();
+      item = stream_.label();
+      if (item.item_class() >= kLow) {
+        logits = score_low_tile(tile, s);
+      } else {
+        stages = kQuarters;
+        float t[4];
+        Math::score_high(tile, rows.q, t, lane_);
 #pragma unroll
-      for (int quarter = 0; quarter < kQuarters; ++quarter) {
-        Math::score_high(quarter == 0 ? first : keys_.wait(), rows.q, s[quarter], lane_);
-        next_key();
+        for (int mt = 0; mt < kQuarters; ++mt) {
+#pragma unroll
+          for (int e = 0; e < 4; ++e) s[mt][e] = mt == quarter ? t[e] : s[mt][e];
+        }
       }
-      if (kBlockTokens * (item.block + 1) > items.first_position() + 1) {
-        rows.mask(s, items, args_.shape.group, item.block, lane_);
+      keys_.release();
+    }
+    if (item.item_class() < kLow) {
+      if (item.item_class() == kKeyOnly) logits.exponent = item.v_exponent();
+      if (kBlockTokens * (item.block() + 1) > items.first_position() + 1) {
+        rows.mask(s, items, args_.shape.group, item.block(), lane_);
       }
     }
-    if (item.item_class != kBoth) logits.down -= kCodeUpLog2 + logits.exponent;
+    if (item.item_class() != kBoth) logits.down -= kCodeUpLog2 + logits.exponent;
     float part[2];
-    if (!rows.weigh(s, logits, newer.p, part)) {
-      raise_reference(s, logits, older);
-      rows.weigh(s, logits, newer.p, part);
+    while (!rows.weigh(s, logits, newer.p, part)) {
+      if (!raise_reference(s, logits, older)) break;
     }
     account(walk, item, part, newer);
   }
 
-  __device__ void next_key() {
-    keys_.release();
-    stream_.fill(lane_);
-  }
-
   // Moves the reference of rows to this block's largest where that is higher; weights that still
-  // wait for V move too. The reference is a whole number, so that factors are powers of two.
-  __device__ void raise_reference(const typename Math::Scores& s, const Logits& logits,
+  // wait for V move too. The reference is a whole number, so that factors are powers of two. False
+  // where none moved: a row is NaN.
+  __device__ bool raise_reference(const typename Math::Scores& s, const Logits& logits,
                                   Pending<T>& older) {
     float top[2];
     rows.find_top(s, logits, top);
     float factor[2];
+    bool moves = false;
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
+      moves |= top[c] > rows.reference[c];
       const float reference =
           top[c] > rows.reference[c] ? ceilf(top[c]) : rows.reference[c];  // NaN moves nothing
       factor[c] = ptx::exp2_approx(rows.reference[c] - reference);
       rows.reference[c] = reference;
       rows.sum[c] *= factor[c];
-      rows.sum_used[c] *= factor[c];
+      if (lane_ < 4) tail_sums()[c] *= factor[c];
 #pragma unroll
       for (int i = 0; i < Math::kSteps; ++i) {
         sums[i][c] *= factor[c];
@@ -258,34 +272,48 @@ class Warp {
     for (int i = 0; i < 8; ++i) {
       older.p[i / 4][i % 4] = ptx::multiply_half2(older.p[i / 4][i % 4], pair);
     }
+    return __any_sync(~0u, moves);
   }
 
   // Sums and records the masses of a block, and decides whether its V is read.
   __device__ void account(const Walk<T>& walk, const Item& item, const float (&part)[2],
                           Pending<T>& newer) {
     const PanelItems& items = walk.items();
-    const std::size_t cell =
-        static_cast<std::size_t>(walk.panel()) * args_.cache.max_blocks + item.block;
-    float mass[2];
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      rows.sum[c] += part[c];
-      mass[c] = rows.reference[c] + ptx::log2_approx(part[c]);
-    }
+    const auto cell =
+        static_cast<std::uint32_t>(walk.panel() * args_.cache.max_blocks + item.block());
+    const float mass[2] = {rows.reference[0] + ptx::log2_approx(part[0]),
+                           rows.reference[1] + ptx::log2_approx(part[1])};
     if (lane_ < 4) {
       reinterpret_cast<float2*>(args_.masses)[cell * (kPanelRows / 2) + lane_] =
           make_float2(mass[0], mass[1]);
     }
-    if constexpr (!T::kValues) return;
+    if constexpr (!T::kValues) {
+      rows.sum[0] += part[0];
+      rows.sum[1] += part[1];
+      return;
+    }
     bool tail = false;
-    if (args_.tail && item.item_class >= kLow) tail = is_tail(mass);
-    const bool high_v = item.item_class == kBoth;
+    if (args_.tail && item.item_class() >= kLow) tail = is_tail(mass);
+    const bool high_v = item.item_class() == kBoth;
     if (lane_ == 0) args_.fates[cell] = fate(items, item, tail);
-    if (tail) return;
-    rows.sum_used[0] += part[0];
-    rows.sum_used[1] += part[1];
+    if (tail) {
+      add_to_tail(part);
+      return;
+    }
+    rows.sum[0] += part[0];
+    rows.sum[1] += part[1];
     newer.stages = high_v ? kQuarters : 1;
     newer.cell = static_cast<int>(args_.cache.cell(item.page, items.kv_head));
+  }
+
+  // Sums of the tail's weights are kept apart, in shared memory: they are rarely touched.
+  [[nodiscard]] __device__ float* tail_sums() const {
+    return map_.state(warp()) + kPanelRows + 2 * (lane_ & 3);
+  }
+  __device__ void add_to_tail(const float (&part)[2]) {
+    if (lane_ >= 4) return;
+    tail_sums()[0] += part[0];
+    tail_sums()[1] += part[1];
   }
 
   // Whether the block's mass is below the limit in every row. Rows of NaN have no say.
@@ -295,51 +323,50 @@ class Warp {
   }
 
   __device__ static std::uint8_t fate(const PanelItems& items, const Item& item, bool tail) {
-    const bool forced = item.block >= items.known || (items.sink != 0 && item.block == 0);
+    const bool forced = item.block() >= items.known || (items.sink != 0 && item.block() == 0);
     int bits = kFateVisible;
     if (forced) bits |= kFateForced;
-    if (!forced && item.item_class <= kKeyOnly) bits |= kFatePromotedK;
-    if (!forced && item.item_class == kBoth) bits |= kFatePromotedV;
+    if (!forced && item.item_class() <= kKeyOnly) bits |= kFatePromotedK;
+    if (!forced && item.item_class() == kBoth) bits |= kFatePromotedV;
     if (tail) bits |= kFateTail;
     return static_cast<std::uint8_t>(bits);
   }
 
-  // Asks for as much V as the ring takes, in the order in which it will be used.
-  __device__ void ask(Pending<T>& older, Pending<T>& newer) {
-    ask_one(older);
-    if (older.asked == older.stages) ask_one(newer);
-  }
-  __device__ void ask_one(Pending<T>& pending) {
-    while (pending.asked < pending.stages && !values_.full()) {
-      const auto cell = static_cast<std::size_t>(pending.cell);
-      if (pending.stages == 1) {
-        values_.fill(args_.cache.low_v + cell * T::kLayout.v_bytes(), T::kLayout.v_bytes(), lane_);
+  // sums += V p of the older weights. V is asked for in the order in which it is used: the older
+  // item's first, then the newer's as far as the ring takes it.
+  __device__ void add_values(Pending<T>& older, Pending<T>& newer) {
+    if (older.stages == 0 || (T::kValueStages > 1 && older.asked == older.stages)) ask(newer);
+#pragma unroll 1
+    for (int stage = 0; stage < older.stages; ++stage) {
+      const std::uint32_t tile = values_.wait();
+      if (older.stages == 1) {
+        Math::weigh_tokens(tile, older.p, lane_);
+        Math::value_low(tile, older.p, sums, lane_);
       } else {
-        const int bytes = T::kLayout.quarter_bytes();
-        values_.fill(args_.cache.high_v + cell * T::kLayout.high_bytes() + pending.asked * bytes,
-                     bytes, lane_);
+        const bool second = stage % 2 != 0;
+        const std::uint32_t(&p)[4] = older.p[0];
+        const std::uint32_t(&r)[4] = older.p[1];
+        const std::uint32_t p0 = stage < 2 ? (second ? p[2] : p[0]) : (second ? r[2] : r[0]);
+        const std::uint32_t p1 = stage < 2 ? (second ? p[3] : p[1]) : (second ? r[3] : r[1]);
+        Math::value_high(tile, p0, p1, sums, lane_);
       }
-      ++pending.asked;
+      values_.release();
+      ask(older);
+      if (older.asked == older.stages) ask(newer);
     }
   }
 
-  // sums += V p of the older weights.
-  __device__ void add_values(Pending<T>& older, Pending<T>& newer) {
-    if (older.stages == 1) {
-      const std::uint32_t tile = values_.wait();
-      Math::weigh_tokens(tile, older.p, lane_);
-      Math::value_low(tile, older.p, sums, lane_);
-      values_.release();
-      ask(older, newer);
-    } else if (older.stages == kQuarters) {
-#pragma unroll
-      for (int quarter = 0; quarter < kQuarters; ++quarter) {
-        const std::uint32_t(&p)[4] = older.p[quarter / 2];
-        const int j = quarter % 2 * 2;
-        Math::value_high(values_.wait(), p[j], p[j + 1], sums, lane_);
-        values_.release();
-        ask(older, newer);
-      }
+  __device__ void ask(Pending<T>& pending) {
+#pragma unroll 1
+    while (pending.asked < pending.stages && !values_.full()) {
+      const auto cell = static_cast<std::size_t>(pending.cell);
+      const bool low = pending.stages == 1;
+      const int bytes = low ? T::kLayout.v_bytes() : T::kLayout.quarter_bytes();
+      const std::byte* from =
+          low ? args_.cache.low_v + cell * T::kLayout.v_bytes()
+              : args_.cache.high_v + cell * T::kLayout.high_bytes() + pending.asked * bytes;
+      values_.fill(from, bytes, lane_);
+      ++pending.asked;
     }
   }
 
@@ -354,10 +381,8 @@ class Warp {
 template <class T>
 __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
     decode_kernel(const __grid_constant__ DecodeArgs args) {
-  extern __shared__ __align__(128) std::byte shared[];
   const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int warps = static_cast<int>(blockDim.x) / 32;
-  const SharedMap<T> map(shared, warps);
+  const SharedMap<T> map;
 
   using W = Warp<T>;
   typename W::KeyRing keys(map.ring(warp), map.barriers(warp));
@@ -371,12 +396,19 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
   ptx::wait_for_previous_kernel();
   __shared__ Share share;
   make_share<T::kHeadDim, T::kPhase>(args, map.scratch(), share);
-  Walk<T> walk(args, share, map.walk(warps));
+  Walk<T> walk(args, share);
   W worker(args, share, map, keys, values);
-  worker.start();
-  while (walk.next_panel()) {
-    worker.run_panel(walk);
-    merge_panel<T>(args, map, walk, worker.rows, worker.sums);
+  while (share.panels > 0) {
+    while (walk.next_panel()) {
+      worker.run_panel(walk);
+      merge_panel<T>(args, map, walk, worker.rows, worker.sums);
+    }
+    // A share of very many short panels: the window moves on.
+    const WalkPanel& last = share.window[share.panels - 1];
+    if (last.begin + last.cost >= share.end) break;
+    move_window<T::kHeadDim, T::kPhase>(args, last.panel + 1, last.begin + last.cost, share);
+    walk.restart();
+    worker.restart();
   }
   ptx::launch_next_kernel();
 }

@@ -15,48 +15,41 @@
 
 namespace thriftattn::cuda {
 
-// Shared memory of a CTA: rings | labels | warp states | barriers | scratch | walks.
+extern __shared__ __align__(128) std::byte decode_memory[];
+
+// Dynamic shared memory of a CTA: rings | labels | warp states | barriers | scratch. Holds nothing:
+// every address follows from the size of the CTA.
 template <class T>
 class SharedMap {
  public:
-  __device__ SharedMap(std::byte* base, int warps) : base_(base), warps_(warps) {}
-
   [[nodiscard]] __device__ std::uint32_t ring(int warp) const {
-    return ptx::shared_address(base_) + warp * T::kWarpBytes;
+    return ptx::shared_address(decode_memory) + warp * T::kWarpBytes;
   }
   // Where a warp leaves its sums [8, kSumStride] at the end of a panel: its value ring, empty then.
   [[nodiscard]] __device__ float* sums(int warp) const {
-    return reinterpret_cast<float*>(base_ + warp * T::kWarpBytes +
+    return reinterpret_cast<float*>(decode_memory + warp * T::kWarpBytes +
                                     T::kKeyStages * T::kKeyStageBytes);
   }
   // What the stages of a warp's key ring hold.
   [[nodiscard]] __device__ Item* labels(int warp) const {
-    return reinterpret_cast<Item*>(base_ + warps_ * T::kWarpBytes) + warp * T::kKeyStages;
+    return reinterpret_cast<Item*>(decode_memory + warps() * T::kWarpBytes) + warp * T::kKeyStages;
   }
-  // [3][8]: reference, sum, sum_used of a warp.
+  // [3][8]: reference, sum, sum_used of a warp; until the panel ends the second is the tail's sum.
   [[nodiscard]] __device__ float* state(int warp) const {
-    return reinterpret_cast<float*>(labels(warps_)) + warp * T::kWarpStateFloats;
+    return reinterpret_cast<float*>(labels(warps())) + warp * T::kWarpStateFloats;
   }
   [[nodiscard]] __device__ std::uint32_t barriers(int warp) const {
-    return ptx::shared_address(state(warps_)) + warp * (T::kKeyStages + T::kValueStages) * 8;
+    return ptx::shared_address(state(warps())) + warp * (T::kKeyStages + T::kValueStages) * 8;
   }
   [[nodiscard]] __device__ std::uint32_t* scratch() const {
-    return reinterpret_cast<std::uint32_t*>(state(warps_)) +
-           warps_ * (T::kKeyStages + T::kValueStages) * 2;
+    return reinterpret_cast<std::uint32_t*>(state(warps())) +
+           warps() * (T::kKeyStages + T::kValueStages) * 2;
   }
   // [8]: log2 of the mass below which a block needs no V, by row.
   [[nodiscard]] __device__ float* limits() const {
     return reinterpret_cast<float*>(scratch() + 32);
   }
-  // The panel that a warp reads; that of `warps` is the panel at which the CTA computes.
-  [[nodiscard]] __device__ WalkPanel& walk(int warp) const {
-    return reinterpret_cast<WalkPanel*>(scratch() + T::kScratchWords)[warp];
-  }
-  [[nodiscard]] __device__ int warps() const { return warps_; }
-
- private:
-  std::byte* base_;
-  int warps_;
+  [[nodiscard]] __device__ static int warps() { return static_cast<int>(blockDim.x) / 32; }
 };
 
 __device__ inline void store_output(const DecodeArgs& args, std::int64_t at, float value) {
@@ -282,8 +275,8 @@ __device__ inline void merge_panel(const DecodeArgs& args, const SharedMap<T>& m
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
       state[c] = 2 * lane + c < items.rows ? rows.reference[c] : kNoReference;
-      state[kPanelRows + c] = rows.sum[c];
-      state[2 * kPanelRows + c] = rows.sum_used[c];
+      state[kPanelRows + c] += rows.sum[c];  // the tail's is there already
+      state[2 * kPanelRows + c] = rows.sum[c];
     }
   }
   __syncthreads();

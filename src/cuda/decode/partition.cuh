@@ -25,7 +25,7 @@ struct ItemCost {
   }
   __device__ static constexpr std::uint32_t of(int item_class) {
     constexpr bool kValues = kPhase == Phase::kAttend;
-    constexpr int kHigh = static_cast<int>(kLayout.high_bytes() * 1.0);
+    constexpr int kHigh = kLayout.high_bytes();
     constexpr int kV = kValues ? kLayout.v_bytes() : 0;
     switch (item_class) {
       case kBoth:
@@ -157,21 +157,21 @@ struct WalkPanel {
   std::int32_t ctas;
 };
 
-inline constexpr int kTablePanels = 24;
+inline constexpr int kWindowPanels = 24;  // at most a warp's lanes
 // Shares of whole parts of a panel are taken where they are at most this much uneven: a CTA with
 // the end of one panel and the beginning of the next merges twice.
 inline constexpr std::uint32_t kUnevenPercent = 6;
 inline constexpr std::uint32_t kShortShare = 12000;  // beyond it the unevenness costs more
 
-// This CTA's share [begin, end) of the line, and the first of its panels.
+// This CTA's share [begin, end) of the line, and a window on its panels.
 struct Share {
   std::uint32_t begin;
   std::uint32_t end;
-  std::int32_t panel;         // in which the share begins
-  std::uint32_t panel_begin;  // where that panel begins
-  std::uint32_t whole;        // length of a share; the first `longer` CTAs have one more
+  std::uint32_t whole;  // length of a share; the first `longer` CTAs have one more
   std::uint32_t longer;
-  WalkPanel table[kTablePanels];  // panels `panel` and on, as far as they are in the share
+  std::int32_t first;   // panel of window[0]
+  std::int32_t panels;  // of the window that are in the share
+  WalkPanel window[kWindowPanels];
 
   // The CTA whose share holds a place.
   [[nodiscard]] __device__ int cta_of(std::uint32_t at) const {
@@ -217,22 +217,53 @@ __device__ inline bool share_whole_parts(std::uint32_t cost, unsigned panels, st
                                       std::uint64_t{total} * parts * (100 + kUnevenPercent);
   if (!__syncthreads_and(even)) return false;
   const ThreadSum sum = sum_over_threads(parts, scratch);
-  if (thread == 0 && blockIdx.x >= sum.all) {  // nothing is left for this CTA
-    share.begin = share.end = total;
-    share.panel = static_cast<int>(panels);
-    share.panel_begin = total;
-  }
+  if (thread == 0 && blockIdx.x >= sum.all) share.panels = 0;  // nothing is left for this CTA
   if (has_panel && blockIdx.x >= sum.before && blockIdx.x < sum.before + parts) {
     const std::uint32_t part = blockIdx.x - sum.before;
     share.begin = line_begin + static_cast<std::uint32_t>(std::uint64_t{cost} * part / parts);
     share.end = line_begin + static_cast<std::uint32_t>(std::uint64_t{cost} * (part + 1) / parts);
-    share.panel = static_cast<int>(thread);
-    share.panel_begin = line_begin;
-    share.table[0] = {items, static_cast<int>(thread),     line_begin,
-                      cost,  static_cast<int>(sum.before), static_cast<int>(parts)};
+    share.first = static_cast<int>(thread);
+    share.panels = 1;
+    share.window[0] = {items, static_cast<int>(thread),     line_begin,
+                       cost,  static_cast<int>(sum.before), static_cast<int>(parts)};
   }
   __syncthreads();
   return true;
+}
+
+// Moves the window to where panel `first` begins on the line; all threads call it. Panels of the
+// window are worked out side by side, by one warp.
+template <int kHeadDim, Phase kPhase>
+__device__ inline void move_window(const DecodeArgs& args, int first, std::uint32_t line_begin,
+                                   Share& share) {
+  __syncthreads();  // the window is read by nobody
+  const int lane = static_cast<int>(threadIdx.x);
+  if (lane < 32) {
+    const int panel = first + lane;
+    const bool exists = lane < kWindowPanels && panel < args.shape.panels;
+    PanelItems items;
+    if (exists) items = panel_items<kPhase>(args, panel);
+    const std::uint32_t cost = exists ? panel_cost<kHeadDim, kPhase>(items) : 0;
+    std::uint32_t at = cost;
+#pragma unroll
+    for (int d = 1; d < 32; d *= 2) {
+      const std::uint32_t other = __shfl_up_sync(~0u, at, d);
+      if (lane >= d) at += other;
+    }
+    at += line_begin - cost;
+    const bool inside = exists && at < share.end;
+    if (inside) {
+      const int first_cta = share.cta_of(at);
+      const int ctas = share.cta_of(at + cost - 1) - first_cta + 1;
+      share.window[lane] = {items, panel, at, cost, first_cta, ctas};
+    }
+    const int panels = __popc(__ballot_sync(~0u, inside));
+    if (lane == 0) {
+      share.first = first;
+      share.panels = panels;
+    }
+  }
+  __syncthreads();
 }
 
 // All threads of the CTA call this. scratch: [32] words of shared memory, as `share` is. A thread
@@ -264,36 +295,25 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     share.end = end;
     share.whole = whole;
     share.longer = longer;
-    if (begin >= end) {  // more CTAs than work
-      share.panel = args.shape.panels;
-      share.panel_begin = total;
-    }
+    share.panels = 0;
   }
-  // Each thread goes over its panels that reach into the share; the first of these is the share's.
-  const auto for_each = [&](auto&& visit) {
-    if (before >= end || before + mine <= begin) return;
+  // The thread that has the panel in which the share begins says where.
+  if (begin < end && before <= begin && begin < before + mine) {
     std::uint32_t at = before;
-    for (unsigned p = first; p < last && at < end; ++p) {
-      if (run > 1) items = panel_items<kPhase>(args, static_cast<int>(p));
-      const std::uint32_t cost = panel_cost<kHeadDim, kPhase>(items);
-      if (at + cost > begin) visit(static_cast<int>(p), at, cost);
+    unsigned p = first;
+    for (; run > 1; ++p) {
+      const std::uint32_t cost =
+          panel_cost<kHeadDim, kPhase>(panel_items<kPhase>(args, static_cast<int>(p)));
+      if (begin < at + cost) break;
       at += cost;
     }
-  };
-  for_each([&](int p, std::uint32_t at, std::uint32_t) {
-    if (at > begin) return;
-    share.panel = p;
-    share.panel_begin = at;
-  });
+    scratch[0] = p;
+    scratch[1] = at;
+  }
   __syncthreads();
-  for_each([&](int p, std::uint32_t at, std::uint32_t cost) {
-    const int slot = p - share.panel;
-    if (slot >= kTablePanels) return;
-    const int first_cta = share.cta_of(at);
-    share.table[slot] = {items, p,         at,
-                         cost,  first_cta, share.cta_of(at + cost - 1) - first_cta + 1};
-  });
-  __syncthreads();
+  if (begin >= end) return;  // more CTAs than work
+  const std::uint32_t first_panel = scratch[0];
+  move_window<kHeadDim, kPhase>(args, static_cast<int>(first_panel), scratch[1], share);
 }
 
 }  // namespace thriftattn::cuda

@@ -38,8 +38,7 @@ struct Rows {
   typename Math::Queries q;  // q of row g; bfloat16 times 2^-e, so that half holds its range
   float factor[2];           // scale * log2(e) * 2^e of the lane's two rows, 0 of absent ones
   float reference[2];
-  float sum[2];
-  float sum_used[2];
+  float sum[2];  // of weights that met V
 
   __device__ void load(const DecodeArgs& args, const PanelItems& items, int lane) {
     const int g = lane >> 2;
@@ -78,7 +77,6 @@ struct Rows {
       factor[c] = __shfl_sync(~0u, mine, 4 * column);
       reference[c] = exists ? kNoReference : kNeverExceeded;
       sum[c] = 0;
-      sum_used[c] = 0;
     }
   }
 

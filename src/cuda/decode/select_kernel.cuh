@@ -276,10 +276,13 @@ __global__ void __launch_bounds__(kSelectThreads)
   const std::uint32_t k_least = shared.k.prefix;
   const std::uint32_t v_least = shared.v.prefix;
   const std::uint32_t tail_end = !wants_tail ? 0u : shared.tail_is_all ? ~0u : shared.tail.prefix;
+  const std::size_t first_cell = static_cast<std::size_t>(first_panel) * args.cache.max_blocks;
   const auto class_of = [&](int i) {
     if (v_count > 0 && ranks[i] >= v_least) return static_cast<int>(kBoth);
     if (k_count > 0 && ranks[i] >= k_least) return static_cast<int>(kKeyOnly);
-    return static_cast<int>(tails[i] < tail_end ? kTail : kLow);
+    const bool tail = args.fates == nullptr ? tails[i] < tail_end
+                                            : (args.fates[first_cell + sink + i] & kFateTail) != 0;
+    return static_cast<int>(tail ? kTail : kLow);
   };
   // Anchors in any order; sorted below, so that what is summed over them is the same every time.
   for (int i = thread; i < n; i += kSelectThreads) {

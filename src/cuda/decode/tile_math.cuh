@@ -29,25 +29,19 @@ struct TileMath {
   using Weights = std::uint32_t[2][4];
   using Sums = float[kSteps][4];
 
-  // Of a lane's scale bytes of a tile: 4 kWords words, loaded 16 bytes at a time.
-  struct Scales {
-    std::uint32_t word[2 * kWords];
-  };
-  __device__ static __forceinline__ Scales load_scales(std::uint32_t at, int lane) {
-    Scales scales;
-    const std::uint32_t mine = at + (lane >> 2) * 32 + ((lane >> 1) & 1) * 16;
-#pragma unroll
-    for (int c = 0; c < kWords / 2; ++c) {
-      const uint4 v = ptx::load_shared16(mine + c * 256);
-      scales.word[4 * c] = v.x, scales.word[4 * c + 1] = v.y;
-      scales.word[4 * c + 2] = v.z, scales.word[4 * c + 3] = v.w;
-    }
-    return scales;
+  // Sixteen of a lane's scale bytes of a tile: each kind of tile has 2 kWords words of them, and a
+  // lane needs them in order.
+  __device__ static __forceinline__ void load_scales(std::uint32_t at, int chunk, int lane,
+                                                     std::uint32_t (&words)[4]) {
+    const std::uint32_t mine = at + chunk * 256 + (lane >> 2) * 32 + ((lane >> 1) & 1) * 16;
+    const uint4 v = ptx::load_shared16(mine);
+    words[0] = v.x, words[1] = v.y, words[2] = v.z, words[3] = v.w;
   }
 
-  // Half2 of scale bytes 2 pair and 2 pair + 1 of a lane.
-  __device__ static __forceinline__ std::uint32_t scale_pair(const Scales& scales, int pair) {
-    const std::uint32_t word = scales.word[pair / 2];
+  // Half2 of scale bytes 2 pair and 2 pair + 1 of a lane, from the sixteen that hold them.
+  __device__ static __forceinline__ std::uint32_t scale_pair(const std::uint32_t (&words)[4],
+                                                             int pair) {
+    const std::uint32_t word = words[pair / 2 % 4];
     return pair % 2 ? ptx::e4m3_high(word) : ptx::e4m3_low(word);
   }
 
@@ -69,9 +63,12 @@ struct TileMath {
   // s = q . residual of a K tile at `tile`, in units of 2^-14 and of the block's k_factor.
   __device__ static __forceinline__ void score_low(std::uint32_t tile, const Queries& q, Scores& s,
                                                    int lane) {
-    const Scales scales = load_scales(tile + kLayout.k_scales(), lane);
+    std::uint32_t scales[4];
 #pragma unroll
     for (int mt = 0; mt < 4; ++mt) {
+      if (2 * mt * kWords % 16 == 0) {
+        load_scales(tile + kLayout.k_scales(), 2 * mt * kWords / 16, lane, scales);
+      }
       std::uint32_t words[2 * kWords];  // (th, r)
 #pragma unroll
       for (int c = 0; c < kWords / 2; ++c) {
@@ -93,17 +90,21 @@ struct TileMath {
     }
   }
 
-  // m[0], m[1] = q . mean of the block, for rows 2 q and 2 q + 1.
+  // m[0], m[1] = q . mean of the block, for rows 2 q and 2 q + 1. The mean fills all rows of A, as
+  // it comes from memory: dims {0, 1, 4, 5} of eight in the first eight rows, {2, 3, 6, 7} in the
+  // rest; each half is met by the queries that belong to it.
   __device__ static __forceinline__ void score_mean(std::uint32_t tile, const Queries& q,
-                                                    float (&m)[4], int lane) {
-#pragma unroll
-    for (int e = 0; e < 4; ++e) m[e] = 0;
+                                                    float (&m)[2], int lane) {
+    float first[4] = {};
+    float second[4] = {};
 #pragma unroll
     for (int r = 0; r < kWords; ++r) {
       const uint4 v = ptx::load_shared16(tile + kLayout.k_mean() + (32 * r + 8 * (lane & 3)) * 2);
-      ptx::mma(m, v.x, v.x, v.y, v.y, q[2 * r][0], q[2 * r][1]);
-      ptx::mma(m, v.z, v.z, v.w, v.w, q[2 * r + 1][0], q[2 * r + 1][1]);
+      ptx::mma(first, v.x, v.y, v.z, v.w, q[2 * r][0], q[2 * r + 1][0]);
+      ptx::mma(second, v.x, v.y, v.z, v.w, q[2 * r][1], q[2 * r + 1][1]);
     }
+    m[0] = first[0] + second[2];
+    m[1] = first[1] + second[3];
   }
 
   // s = q . k of one quarter (16 tokens) of high K.
@@ -139,12 +140,13 @@ struct TileMath {
   // o += V p of a V tile, in units of 2^-14.
   __device__ static __forceinline__ void value_low(std::uint32_t tile, const Weights& p, Sums& o,
                                                    int lane) {
-    const Scales scales = load_scales(tile + kLayout.v_scales(), lane);
+    std::uint32_t scales[4];
 #pragma unroll
     for (int i = 0; i < kSteps; ++i) {
+      if (i % 4 == 0) load_scales(tile + kLayout.v_scales(), i / 4, lane, scales);
       const uint4 v = ptx::load_shared16(tile + (i * 32 + lane) * 16);  // (dh, w)
-      const std::uint32_t scale_a = ptx::e4m3_low(scales.word[i]);
-      const std::uint32_t scale_b = ptx::e4m3_high(scales.word[i]);
+      const std::uint32_t scale_a = ptx::e4m3_low(scales[i % 4]);
+      const std::uint32_t scale_b = ptx::e4m3_high(scales[i % 4]);
       score_words<false>(v.x, v.z, scale_a, scale_b, {p[0][0], p[0][1]}, {p[0][2], p[0][3]}, o[i]);
       score_words<true>(v.y, v.w, scale_a, scale_b, {p[1][0], p[1][1]}, {p[1][2], p[1][3]}, o[i]);
     }

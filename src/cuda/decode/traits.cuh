@@ -20,7 +20,7 @@ struct DecodeTraits {
 
   // Bytes in flight against warps to compute: measured in docs/kernels/sm90a.md.
   static constexpr int kMaxWarps = kDim == 256 ? 7 : 12;
-  static constexpr int kKeyStages = kDim == 64 ? 3 : 2;
+  static constexpr int kKeyStages = kDim == 64 ? 4 : 2;
   static constexpr int kValueStages = !kValues ? 0 : kDim == 64 ? 2 : 1;
 
   static constexpr int max(int a, int b) { return a > b ? a : b; }
@@ -40,9 +40,8 @@ struct DecodeTraits {
 
   static constexpr int shared_bytes(int warps) {
     const int warp = kWarpBytes + (kKeyStages + kValueStages) * 8 +
-                     kKeyStages * static_cast<int>(sizeof(Item)) + kWarpStateFloats * 4 +
-                     static_cast<int>(sizeof(WalkPanel));
-    return warps * warp + kScratchWords * 4 + static_cast<int>(sizeof(WalkPanel));
+                     kKeyStages * static_cast<int>(sizeof(Item)) + kWarpStateFloats * 4;
+    return warps * warp + kScratchWords * 4;
   }
   // Share, header and flag are static.
   static_assert(shared_bytes(kMaxWarps) + static_cast<int>(sizeof(Share)) + 128 <= 227 * 1024);

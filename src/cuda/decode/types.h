@@ -91,6 +91,9 @@ struct SelectArgs {
   const float* masses = nullptr;   // [panels, max_blocks, 8]
   const float* row_lse = nullptr;  // [panels, 8]
   const float* ranks = nullptr;    // [units, max_blocks] of another policy; nullptr: by mass
+  // Fates of the call, where it had a tail: which blocks the next one is expected to leave out, for
+  // its shares of bytes. nullptr: those below the threshold.
+  const std::uint8_t* fates = nullptr;  // [panels, max_blocks]
   UnitSets* sets = nullptr;
   std::uint16_t* lists = nullptr;
   Budget budget;  // kFraction or kCount

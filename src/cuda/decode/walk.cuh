@@ -10,36 +10,39 @@
 
 namespace thriftattn::cuda {
 
-struct alignas(16) Item {
-  int block;
-  int page;
-  int item_class;
-  float v_exponent;  // of kKeyOnly, whose K tile is not read
+// A block of a panel: 14 bits of block, 2 of class, 16 of V's exponent plus 2^15 (of kKeyOnly,
+// whose K tile is not read).
+struct alignas(8) Item {
+  std::uint32_t packed;
+  std::int32_t page;
+
+  [[nodiscard]] __device__ int block() const { return static_cast<int>(packed & 0x3fffu); }
+  [[nodiscard]] __device__ int item_class() const { return static_cast<int>(packed >> 14 & 3u); }
+  [[nodiscard]] __device__ float v_exponent() const {
+    return static_cast<float>(static_cast<int>(packed >> 16) - 0x8000);
+  }
 };
 
 template <class T>
 class Walk {
  public:
-  // share, own: in shared memory; `own` is for panels beyond the share's table. Walks of warps that
-  // are always at the same panel may share it.
-  __device__ Walk(const DecodeArgs& args, const Share& share, WalkPanel& own)
-      : args_(args), share_(share), own_(own), next_(share.panel), next_begin_(share.panel_begin) {}
+  // share: in shared memory.
+  __device__ Walk(const DecodeArgs& args, const Share& share) : args_(args), share_(share) {}
 
-  // Moves to the next panel of the share; false after the last. All warps see the same panels.
+  // Moves to the next panel of the window; false after its last. All warps see the same panels.
   __device__ bool next_panel() {
-    if (next_ >= args_.shape.panels || next_begin_ >= share_.end) return false;
-    const int slot = next_ - share_.panel;
-    at_ = slot < kTablePanels ? &share_.table[slot] : work_out();
-    ++next_;
-    next_begin_ += at_->cost;
-    const PanelItems& items = at_->items;
-    const std::uint32_t from = max(share_.begin, at_->begin) - at_->begin;
-    const std::uint32_t to = min(share_.end, next_begin_) - at_->begin;
-    item_ = first_item<T::kHeadDim, T::kPhase>(items, from) + warp();
-    end_ = first_item<T::kHeadDim, T::kPhase>(items, to);
+    if (slot_ + 1 >= share_.panels) return false;
+    ++slot_;
+    const WalkPanel& at = share_.window[slot_];
+    const std::uint32_t from = max(share_.begin, at.begin) - at.begin;
+    const std::uint32_t to = min(share_.end, at.begin + at.cost) - at.begin;
+    item_ = first_item<T::kHeadDim, T::kPhase>(at.items, from) + warp();
+    end_ = first_item<T::kHeadDim, T::kPhase>(at.items, to);
     ahead_ = 32;
     return true;
   }
+  // The window has moved to the panel behind its last.
+  __device__ void restart() { slot_ = -1; }
 
   [[nodiscard]] __device__ bool has_item() const { return item_ < end_; }
   // How many the warp has in this panel; before the first advance().
@@ -49,50 +52,30 @@ class Walk {
   // Only where has_item().
   [[nodiscard]] __device__ Item item() {
     if (ahead_ == 32) look_ahead();
-    Item item{};
-    const std::uint32_t entry = __shfl_sync(~0u, entry_, ahead_);
-    item.block = static_cast<int>(entry & 0xffffu);
-    item.item_class = static_cast<int>(entry >> 16);
-    item.page = __shfl_sync(~0u, page_, ahead_);
-    item.v_exponent = __shfl_sync(~0u, v_exponent_, ahead_);
-    return item;
+    return {__shfl_sync(~0u, packed_, ahead_), __shfl_sync(~0u, page_, ahead_)};
   }
   __device__ void advance() {
     item_ += warps();
     ++ahead_;
   }
 
-  [[nodiscard]] __device__ int panel() const { return at_->panel; }
-  [[nodiscard]] const __device__ PanelItems& items() const { return at_->items; }
+  [[nodiscard]] __device__ int panel() const { return share_.window[slot_].panel; }
+  [[nodiscard]] const __device__ PanelItems& items() const { return share_.window[slot_].items; }
   // CTAs that have a part of this panel.
-  [[nodiscard]] __device__ int first_cta() const { return at_->first_cta; }
-  [[nodiscard]] __device__ int ctas() const { return at_->ctas; }
+  [[nodiscard]] __device__ int first_cta() const { return share_.window[slot_].first_cta; }
+  [[nodiscard]] __device__ int ctas() const { return share_.window[slot_].ctas; }
 
  private:
   [[nodiscard]] __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
   [[nodiscard]] __device__ static int warps() { return static_cast<int>(blockDim.x) / 32; }
 
-  const __device__ WalkPanel* work_out() {
-    const PanelItems items = panel_items<T::kPhase>(args_, next_);
-    __syncwarp();  // all lanes have read the last panel
-    if ((threadIdx.x & 31) == 0) {
-      const std::uint32_t cost = panel_cost<T::kHeadDim, T::kPhase>(items);
-      const int first_cta = share_.cta_of(next_begin_);
-      const int last_cta = share_.cta_of(next_begin_ + cost - 1);
-      own_ = {items, next_, next_begin_, cost, first_cta, last_cta - first_cta + 1};
-    }
-    __syncwarp();
-    return &own_;
-  }
-
   __device__ void look_ahead() {
     ahead_ = 0;
     const int item = item_ + static_cast<int>(threadIdx.x & 31) * warps();
-    entry_ = 0;
+    packed_ = 0;
     page_ = 0;
-    v_exponent_ = 0;
     if (item >= end_) return;
-    const PanelItems& panel = at_->items;
+    const PanelItems& panel = items();
     const int item_class = panel.item_class(item);
     int block = 0;
     if (item < panel.forced) {
@@ -104,27 +87,25 @@ class Walk {
           static_cast<std::size_t>(panel.sequence) * args_.cache.kv_heads + panel.kv_head;
       block = __ldg(args_.lists + unit * args_.cache.max_blocks + item - panel.forced);
     }
-    entry_ = static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(item_class) << 16;
     page_ = args_.cache.page(panel.sequence, block);
+    float v_exponent = 0;
     if (item_class == kKeyOnly) {
       const auto* tile =
           args_.cache.low_k + args_.cache.cell(page_, panel.kv_head) * T::kLayout.k_bytes();
-      v_exponent_ = reinterpret_cast<const BlockHeader*>(tile + T::kLayout.k_header())->v_exponent;
+      v_exponent = reinterpret_cast<const BlockHeader*>(tile + T::kLayout.k_header())->v_exponent;
     }
+    packed_ = static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(item_class) << 14 |
+              static_cast<std::uint32_t>(static_cast<int>(v_exponent) + 0x8000) << 16;
   }
 
   const DecodeArgs& args_;
   const Share& share_;
-  WalkPanel& own_;
-  const WalkPanel* at_ = nullptr;
-  int next_;
-  std::uint32_t next_begin_;
+  int slot_ = -1;
   int item_ = 0;
   int end_ = 0;
   int ahead_ = 32;
-  std::uint32_t entry_ = 0;
+  std::uint32_t packed_ = 0;
   int page_ = 0;
-  float v_exponent_ = 0;
 };
 
 }  // namespace thriftattn::cuda
