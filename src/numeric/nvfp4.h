@@ -24,6 +24,10 @@ inline constexpr float kMaxE2m1 = 6.0f;
 struct Nvfp4Group {
   std::uint8_t scale = 0;                // E4M3
   std::uint8_t codes[kScaleGroup] = {};  // E2M1, one a byte
+
+  THRIFTATTN_HOST_DEVICE void set_code(int i, std::uint32_t code) {
+    codes[i] = static_cast<std::uint8_t>(code);
+  }
 };
 
 inline constexpr int kMinScaleExponent = -126;  // 2^e and 2^-e are both normal
@@ -36,15 +40,16 @@ THRIFTATTN_HOST_DEVICE inline std::uint8_t encode_scale(float scale) {
 // Writes the codes of x under `group.scale` and returns the squared error. Each difference is exact
 // in fp32 (unless x saturates far above 6) and its square in fp64, so that comparing two scales is
 // too.
-THRIFTATTN_HOST_DEVICE inline double encode_codes(const float* x, Nvfp4Group& group) {
+template <class Group>
+THRIFTATTN_HOST_DEVICE double encode_codes(const float* x, Group& group) {
   const float scale = e4m3_to_float(group.scale);
   double squares[kScaleGroup];
   for (int i = 0; i < kScaleGroup; ++i) {
     const float magnitude = std::fabs(x[i]);
     const E2m1Magnitude rounded = e2m1_magnitude(magnitude, scale);
     const double error = magnitude - 0.5f * static_cast<float>(rounded.twice) * scale;
-    group.codes[i] =
-        static_cast<std::uint8_t>(rounded.code | (std::bit_cast<std::uint32_t>(x[i]) >> 31 << 3));
+    group.set_code(i, static_cast<std::uint32_t>(rounded.code) |
+                          std::bit_cast<std::uint32_t>(x[i]) >> 31 << 3);
     squares[i] = error * error;
   }
   for (int half = kScaleGroup / 2; half > 0; half /= 2) {
@@ -54,16 +59,17 @@ THRIFTATTN_HOST_DEVICE inline double encode_codes(const float* x, Nvfp4Group& gr
 }
 
 // Quantises 16 finite values. The scale is clamped to [2^-6, 448]: pre-scale by a power of two to
-// stay inside.
-THRIFTATTN_HOST_DEVICE inline Nvfp4Group quantize_group(const float* x, ScaleRule rule) {
+// stay inside. A Group has a scale and set_code, which is called once for every i.
+template <class Group = Nvfp4Group>
+THRIFTATTN_HOST_DEVICE Group quantize_group(const float* x, ScaleRule rule) {
   const float amax = largest_magnitude(x, kScaleGroup);
-  Nvfp4Group six;
+  Group six;
   six.scale = encode_scale(amax / kMaxE2m1);
   const double six_error = encode_codes(x, six);
   const float four_scale = amax / 4.0f;
   if (rule == ScaleRule::kNearest || four_scale > kMaxScale) return six;
 
-  Nvfp4Group four;
+  Group four;
   four.scale = encode_scale(four_scale);
   if (four.scale == six.scale) return six;
   return encode_codes(x, four) < six_error ? four : six;
