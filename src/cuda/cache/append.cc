@@ -253,7 +253,7 @@ Status CudaKvCache::append(std::span<const SequenceId> sequences,
   args.v = v;
   args.numerics = impl.config.numerics;
   args.bad_keys = impl.bad_keys.data();
-  args.arrived = impl.arrived.data();
+  args.queue = impl.queue.data();
   return settle(impl, counted, enqueue_append(impl, call, args));
 }
 

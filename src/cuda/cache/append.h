@@ -32,13 +32,27 @@ constexpr std::int64_t append_pieces(std::int64_t tokens) {
   return (tokens + 2 * kBlockTokens - 2) / kBlockTokens;
 }
 
+// A block that a short append begins or fills.
+struct AppendJob {
+  std::int32_t entry = 0;
+  std::int32_t block = 0;
+  std::int32_t length = 0;  // of the sequence before the append
+};
+
+struct AppendQueue {
+  std::int32_t arrived = 0;  // entries that were checked
+  std::int32_t jobs = 0;
+  std::int32_t done = 0;  // CTAs that have seen all jobs
+  AppendJob job[2 * kAppendEntries];
+};
+
 struct AppendArgs {
   CacheView view;
   ConstTensorView k;  // [tokens, kv_heads, head_dim]
   ConstTensorView v;
   Numerics numerics;
   std::uint64_t* bad_keys = nullptr;  // [sequences], long appends: smallest FaultKey
-  std::int32_t* arrived = nullptr;    // [sequences], short appends: CTAs that are done
+  AppendQueue* queue = nullptr;       // short appends: zeros between launches
   int count = 0;
   AppendEntry entries[kAppendEntries + 1];  // one more, that says where the last one ends
 };

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda/cache/append.h"
 #include "cuda/cache/cache_view.h"
 #include "cuda/cache/page_list.h"
 #include "cuda/common/device_buffer.h"
@@ -56,7 +57,7 @@ struct CudaKvCache::Impl {
   cuda::DeviceBuffer<std::byte> state;       // CacheStateLayout
   cuda::PinnedBuffer<std::byte> state_copy;  // of synchronize()
   cuda::DeviceBuffer<std::uint64_t> bad_keys;
-  cuda::DeviceBuffer<std::int32_t> arrived;
+  cuda::DeviceBuffer<cuda::AppendQueue> queue;
 
   [[nodiscard]] cuda::CacheStateLayout state_layout() const { return {config.max_sequences}; }
   [[nodiscard]] cuda::CacheView view() const;

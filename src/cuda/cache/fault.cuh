@@ -6,8 +6,7 @@
 #include <cstdint>
 
 #include "cuda/cache/append.h"
-#include "numeric/bfloat16.h"
-#include "numeric/half.h"
+#include "cuda/cache/input.cuh"
 
 namespace thriftattn::cuda {
 
@@ -20,21 +19,6 @@ struct FaultKey {
            static_cast<std::uint64_t>(kv_head) << 8 | static_cast<std::uint64_t>(dim);
   }
 };
-
-__device__ inline float load_element(const ConstTensorView& view, int token, int head, int dim) {
-  const std::int64_t i = token * view.token_stride + head * view.head_stride + dim;
-  if (view.dtype == DType::kF32) return static_cast<const float*>(view.data)[i];
-  const std::uint16_t bits = static_cast<const std::uint16_t*>(view.data)[i];
-  return view.dtype == DType::kF16 ? numeric::half_to_float(half_t{bits})
-                                   : numeric::bfloat16_to_float(bits);
-}
-
-// The key of an element of K (code kKey) or V, kNoFault where it can be stored as half.
-__device__ inline std::uint64_t check_element(const ConstTensorView& view, FaultCode code,
-                                              int token, int head, int dim) {
-  const float value = load_element(view, token, head, dim);
-  return fabsf(value) < numeric::kHalfOverflow ? kNoFault : FaultKey::pack(code, token, head, dim);
-}
 
 // kNoFault where every block that `tokens` rows from `length` on touch has a page.
 __device__ inline std::uint64_t check_room(const CacheView& view, const AppendEntry& entry,
@@ -59,8 +43,9 @@ __device__ inline void record_fault(const AppendArgs& args, int sequence, std::u
   fault.kv_head = static_cast<int>(key >> 8 & 0x1fffffu);
   fault.dim = static_cast<int>(key & 0xffu);
   if (fault.code == FaultCode::kRoom) return;
-  const ConstTensorView& view = fault.code == FaultCode::kKey ? args.k : args.v;
-  fault.value = load_element(view, fault.token, fault.kv_head, fault.dim);
+  fault.value = with_rows(fault.code == FaultCode::kKey ? args.k : args.v, [&](auto rows) {
+    return rows.value(rows.at(fault.token, fault.kv_head, fault.dim));
+  });
 }
 
 }  // namespace thriftattn::cuda

@@ -89,7 +89,7 @@ Status allocate_tables(CudaKvCache::Impl& impl) {
   if (s.ok()) s = impl.state.allocate(impl.state_layout().bytes(), "lengths");
   if (s.ok()) s = impl.state_copy.allocate(impl.state_layout().bytes(), "lengths");
   if (s.ok()) s = impl.bad_keys.allocate(sequences, "append state");
-  if (s.ok()) s = impl.arrived.allocate(sequences, "append state");
+  if (s.ok()) s = impl.queue.allocate(1, "append state");
   if (!s.ok()) return s;
   // No page, and no fault: all ones.
   const auto table_bytes = static_cast<std::size_t>(impl.block_table.bytes());
@@ -263,8 +263,7 @@ std::int64_t CudaKvCache::device_bytes() const {
   const Impl& impl = *impl_;
   return impl.low_k.bytes() + impl.low_v.bytes() + impl.high_k.bytes() + impl.high_v.bytes() +
          impl.block_mean.bytes() + impl.k_min.bytes() + impl.k_max.bytes() +
-         impl.block_table.bytes() + impl.state.bytes() + impl.bad_keys.bytes() +
-         impl.arrived.bytes();
+         impl.block_table.bytes() + impl.state.bytes() + impl.bad_keys.bytes() + impl.queue.bytes();
 }
 
 }  // namespace thriftattn

@@ -8,6 +8,8 @@
 // group. That, and not the bytes, is what the time goes to.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include <cstdint>
 
 #include "cuda/cache/cache_view.h"
@@ -28,7 +30,7 @@ struct BlockRows {
   std::uint16_t half[kBlockTokens][kHeadDim + 2];
 
   __device__ float operator()(int token, int dim) const {
-    return numeric::half_to_float(half_t{half[token][dim]});
+    return __half2float(__ushort_as_half(half[token][dim]));  // finite: as numeric/half.h
   }
 };
 
@@ -45,20 +47,15 @@ inline constexpr int kMaxTokenShift = 16;
 inline constexpr int kTokenExponentRange = 14;
 inline constexpr int kHalfBias = 15;
 
+// A group as two words of a tile.
 struct PackedGroup {
-  std::uint32_t words[2];
-  std::uint8_t scale;
-};
+  std::uint8_t scale = 0;
+  std::uint32_t words[2] = {};
 
-__device__ inline PackedGroup pack_group(const float* x, ScaleRule rule) {
-  const numeric::Nvfp4Group group = numeric::quantize_group(x, rule);
-  PackedGroup packed{{0, 0}, group.scale};
-#pragma unroll
-  for (int i = 0; i < kScaleGroup; ++i) {
-    packed.words[i / kCodesPerWord] |= pack_code(group.codes[i], i % kCodesPerWord);
+  __device__ void set_code(int i, std::uint32_t code) {
+    words[i / kCodesPerWord] |= pack_code(code, i % kCodesPerWord);
   }
-  return packed;
-}
+};
 
 // Largest of the CTA's magnitudes into scratch.largest_bits, which must be 0. Ends with a barrier.
 __device__ inline void reduce_largest(float magnitude, SealScratch& scratch) {
@@ -76,6 +73,7 @@ __device__ void summarize_keys(const BlockRows<kHeadDim>& rows, const CacheView&
   double sum = 0;
   float low = __uint_as_float(0x7f800000u);
   float high = -low;
+#pragma unroll 16
   for (int t = 0; t < kBlockTokens; ++t) {
     const float x = rows(t, d);
     sum += x;
@@ -104,6 +102,7 @@ __device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view
   __syncthreads();
 
   float amax = 0;
+#pragma unroll 8
   for (int i = thread; i < kBlockTokens * kHeadDim; i += kAppendThreads) {
     const int d = i % kHeadDim;
     amax = fmaxf(amax, fabsf(rows(i / kHeadDim, d) - scratch.mean[d]));
@@ -123,7 +122,7 @@ __device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view
       const int d = group * kScaleGroup + j;
       x[j] = (rows(token, d) - scratch.mean[d]) * down;
     }
-    const PackedGroup packed = pack_group(x, numerics.scale_rule);
+    const PackedGroup packed = numeric::quantize_group<PackedGroup>(x, numerics.scale_rule);
     const int t = token / 32 * 4 + token % 8 / 2;
     const int g = token % 32 / 8 * 2 + token % 2;
     for (int w = 0; w < 2; ++w) {
@@ -138,19 +137,29 @@ __device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view
   }
 }
 
-// The power of two next to rms(row), by the exact rule 2^(e - 1/2) <= rms < 2^(e + 1/2).
+struct TokenNorm {
+  float amax = 0;
+  int exponent = 0;
+};
+
+// The exponent is that of the power of two next to rms(row), by the exact rule
+// 2^(e - 1/2) <= rms < 2^(e + 1/2). The square of a half is exact in fp32.
 template <int kHeadDim>
-__device__ int token_exponent(const BlockRows<kHeadDim>& rows, int token) {
+__device__ TokenNorm token_norm(const BlockRows<kHeadDim>& rows, int token) {
+  TokenNorm norm;
   double squares = 0;
+#pragma unroll 16
   for (int d = 0; d < kHeadDim; ++d) {
-    const double x = rows(token, d);
+    const float x = rows(token, d);
+    norm.amax = fmaxf(norm.amax, fabsf(x));
     squares += x * x;
   }
-  if (squares == 0) return kMinTokenExponent;
+  norm.exponent = kMinTokenExponent;
+  if (squares == 0) return norm;
   int exponent = 0;
   frexp(squares / kHeadDim, &exponent);
-  exponent >>= 1;
-  return exponent > kMinTokenExponent ? exponent : kMinTokenExponent;
+  norm.exponent = max(exponent >> 1, kMinTokenExponent);
+  return norm;
 }
 
 // Exponents of the tokens into scratch.down and the tile's weights. One thread a token.
@@ -165,20 +174,18 @@ __device__ void value_exponents(const BlockRows<kHeadDim>& rows, const CacheView
     scratch.largest_exponent = kMinTokenExponent;
   }
   __syncthreads();
-  float amax = 0;
-  int exponent = 0;  // 0 for all where there are no token norms
-  for (int d = 0; d < kHeadDim && active; ++d) amax = fmaxf(amax, fabsf(rows(token, d)));
-  if (numerics.token_norms && active) {
-    exponent = token_exponent(rows, token);
-    atomicMax(&scratch.largest_exponent, exponent);
-  }
+  TokenNorm norm;
+  if (active) norm = token_norm(rows, token);
+  if (!numerics.token_norms) norm.exponent = 0;  // for all
+  if (numerics.token_norms && active) atomicMax(&scratch.largest_exponent, norm.exponent);
   __syncthreads();
+  int exponent = norm.exponent;
   int largest = 0;
   if (numerics.token_norms) {
     largest = scratch.largest_exponent;
     exponent = max(exponent, largest - kTokenExponentRange);
   }
-  reduce_largest(active ? amax * numeric::power_of_two(-exponent) : 0.0f, scratch);
+  reduce_largest(active ? norm.amax * numeric::power_of_two(-exponent) : 0.0f, scratch);
   int shift = numeric::scale_exponent(__uint_as_float(scratch.largest_bits), numerics.scale_rule);
   if (numerics.token_norms) shift = min(max(shift, -kMaxTokenShift), kMaxTokenShift);
   if (active) {
@@ -212,7 +219,7 @@ __device__ void seal_values(const BlockRows<kHeadDim>& rows, const CacheView& vi
       const int token = group * kScaleGroup + j;
       x[j] = rows(token, dim) * scratch.down[token];
     }
-    const PackedGroup packed = pack_group(x, numerics.scale_rule);
+    const PackedGroup packed = numeric::quantize_group<PackedGroup>(x, numerics.scale_rule);
     for (int w = 0; w < 2; ++w) {
       *reinterpret_cast<std::uint32_t*>(tile + layout.v_word(dim, 2 * group + w)) = packed.words[w];
     }

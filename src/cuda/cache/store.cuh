@@ -41,13 +41,16 @@ __device__ inline TileElement tile_element(DeviceTileLayout layout, Part part, i
 template <int kHeadDim>
 __device__ void gather_rows(const ConstTensorView& input, Part part, int head, const NewRows& fresh,
                             const std::byte* high, BlockRows<kHeadDim>& rows) {
+  constexpr int kStep = kAppendThreads / kHeadDim;
   const int thread = static_cast<int>(threadIdx.x);
-  for (int i = thread; i < (fresh.last - fresh.first) * kHeadDim; i += kAppendThreads) {
-    const int row = i / kHeadDim;
-    const int d = i % kHeadDim;
-    const float value = load_element(input, fresh.token + row, head, d);
-    rows.half[fresh.first + row][d] = numeric::float_to_half(value).bits;
-  }
+  const int d = thread % kHeadDim;
+  with_rows(input, [&](auto source) {
+#pragma unroll 8
+    for (int slot = fresh.first + thread / kHeadDim; slot < fresh.last; slot += kStep) {
+      const auto x = source.at(fresh.token + slot - fresh.first, head, d);
+      rows.half[slot][d] = source.half_bits(x);
+    }
+  });
   if (fresh.first == 0 || fresh.last < kBlockTokens) return;
   const DeviceTileLayout layout{kHeadDim};
   for (int chunk = thread; chunk < layout.high_bytes() / 16; chunk += kAppendThreads) {

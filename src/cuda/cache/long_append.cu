@@ -1,12 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// The kernels of an append. Lengths are read and advanced on the device, so that a captured append
-// can be replayed.
-//
-// Short (decode): one kernel, grid (K and V of each kv head, sequences). Every CTA checks all rows
-// of its sequence, which are few and then in L2, stores its part, and the last one to arrive
-// advances the length. A CTA reads the length before it arrives, so all read the old one.
-// Long (prefill): check, store and seal, advance; the checks of all rows come before any store.
+// Appends of any length, as in prefill: check, store and seal, advance. The checks of all rows come
+// before any store. Lengths are read and advanced on the device, so that a captured append can be
+// replayed.
 #include <cuda_runtime.h>
 
 #include "cuda/cache/append.h"
@@ -15,75 +11,6 @@
 
 namespace thriftattn::cuda {
 namespace {
-
-// Smallest key of this thread's share of the entry's rows: one dim of every step-th row.
-template <int kHeadDim>
-__device__ std::uint64_t check_rows(const AppendArgs& args, const AppendEntry& entry, int tokens) {
-  constexpr int kStep = kAppendThreads / kHeadDim;
-  const int d = static_cast<int>(threadIdx.x) % kHeadDim;
-  int head = static_cast<int>(threadIdx.x) / kHeadDim;
-  std::uint64_t key = kNoFault;
-  for (int token = 0; token < tokens; ++token) {
-    for (; head < args.view.kv_heads; head += kStep) {
-      key = min(key, check_element(args.k, FaultCode::kKey, entry.begin + token, head, d));
-      key = min(key, check_element(args.v, FaultCode::kValue, entry.begin + token, head, d));
-    }
-    head -= args.view.kv_heads;
-  }
-  return key;
-}
-
-// The last CTA of a sequence advances the length or says why not.
-__device__ void finish_short(const AppendArgs& args, const AppendEntry& entry, int new_length,
-                             std::uint64_t key) {
-  __shared__ bool last;
-  __shared__ unsigned long long first_key;
-  const int sequence = entry.sequence;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    __threadfence();
-    last = atomicAdd(&args.arrived[sequence], 1) == static_cast<int>(gridDim.x) - 1;
-    first_key = kNoFault;
-  }
-  __syncthreads();
-  if (!last) return;
-  if (key != kNoFault) atomicMin(&first_key, static_cast<unsigned long long>(key));
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  args.arrived[sequence] = 0;
-  if (entry.new_block >= 0) {
-    const std::size_t row = static_cast<std::size_t>(sequence) * args.view.max_blocks;
-    args.view.block_table[row + entry.new_block] = entry.new_page;
-  }
-  if (first_key == kNoFault) {
-    args.view.lengths[sequence] = new_length;
-  } else {
-    record_fault(args, sequence, first_key);
-  }
-}
-
-template <int kHeadDim>
-__global__ void __launch_bounds__(kAppendThreads)
-    short_append_kernel(const __grid_constant__ AppendArgs args) {
-  __shared__ AppendScratch<kHeadDim> scratch;
-  const AppendEntry& entry = args.entries[blockIdx.y];
-  const int tokens = args.entries[blockIdx.y + 1].begin - entry.begin;
-  const int head = static_cast<int>(blockIdx.x) / 2;
-  const Part part = blockIdx.x % 2 == 0 ? Part::kKeys : Part::kValues;
-  const int length = args.view.lengths[entry.sequence];
-
-  std::uint64_t key = check_rows<kHeadDim>(args, entry, tokens);
-  key = min(key, check_room(args.view, entry, length, tokens));
-  if (!__syncthreads_or(key != kNoFault)) {
-    for (int block = length / kBlockTokens; block * kBlockTokens < length + tokens; ++block) {
-      const int page =
-          block == entry.new_block ? entry.new_page : args.view.page(entry.sequence, block);
-      append_to_block(args, part, head, page, NewRows::of(block, length, tokens, entry.begin),
-                      scratch);
-    }
-  }
-  finish_short(args, entry, length + tokens, key);
-}
 
 // The entry that a row, or a piece, belongs to: the last one that begins at or before it.
 template <std::int32_t AppendEntry::*kBegin>
@@ -110,9 +37,14 @@ __global__ void __launch_bounds__(kAppendThreads)
                     static_cast<int>(threadIdx.x) / 32;
   if (token >= args.entries[args.count].begin) return;
   std::uint64_t key = kNoFault;
-  for (int d = lane; d < args.view.head_dim; d += 32) {
-    key = min(key, check_element(args.k, FaultCode::kKey, token, head, d));
-    key = min(key, check_element(args.v, FaultCode::kValue, token, head, d));
+  for (const FaultCode code : {FaultCode::kKey, FaultCode::kValue}) {
+    with_rows(code == FaultCode::kKey ? args.k : args.v, [&](auto rows) {
+#pragma unroll 2
+      for (int d = lane; d < args.view.head_dim; d += 32) {
+        if (rows.can_be_stored(rows.at(token, head, d))) continue;
+        key = min(key, FaultKey::pack(code, token, head, d));
+      }
+    });
   }
   const int index = entry_of<&AppendEntry::begin>(args, token);
   const AppendEntry& entry = args.entries[index];
@@ -127,7 +59,7 @@ __global__ void __launch_bounds__(kAppendThreads)
 
 // A CTA takes K or V of one kv head of one block; grid (pieces, K and V of each kv head).
 template <int kHeadDim>
-__global__ void __launch_bounds__(kAppendThreads)
+__global__ void __launch_bounds__(kAppendThreads, 3)
     store_kernel(const __grid_constant__ AppendArgs args) {
   __shared__ AppendScratch<kHeadDim> scratch;
   const int index = entry_of<&AppendEntry::first_piece>(args, static_cast<int>(blockIdx.x));
@@ -162,13 +94,6 @@ __global__ void page_upload_kernel(const __grid_constant__ PageUpload upload) {
 }
 
 template <int kHeadDim>
-cudaError_t launch_short(const AppendArgs& args, cudaStream_t stream) {
-  const dim3 grid(2 * static_cast<unsigned>(args.view.kv_heads), static_cast<unsigned>(args.count));
-  short_append_kernel<kHeadDim><<<grid, kAppendThreads, 0, stream>>>(args);
-  return cudaGetLastError();
-}
-
-template <int kHeadDim>
 cudaError_t launch_store(const AppendArgs& args, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(args.entries[args.count].first_piece),
                   2 * static_cast<unsigned>(args.view.kv_heads));
@@ -177,12 +102,6 @@ cudaError_t launch_store(const AppendArgs& args, cudaStream_t stream) {
 }
 
 }  // namespace
-
-cudaError_t launch_short_append(const AppendArgs& args, cudaStream_t stream) {
-  if (args.view.head_dim == 64) return launch_short<64>(args, stream);
-  if (args.view.head_dim == 128) return launch_short<128>(args, stream);
-  return launch_short<256>(args, stream);
-}
 
 cudaError_t launch_long_append(const AppendArgs& args, cudaStream_t stream) {
   constexpr int kRows = kAppendThreads / 32;
