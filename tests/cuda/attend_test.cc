@@ -40,10 +40,7 @@ void check(const Case& c) {
   expect_device_oracle(problem, filled, c.options, output);
 }
 
-class DeviceGrid : public ::testing::Test {
- protected:
-  void SetUp() override { THRIFTATTN_NEED_DEVICE(); }
-};
+class DeviceGrid : public OnDevice {};
 
 TEST_F(DeviceGrid, HeadDims) {
   for (const int head_dim : {64, 128, 256}) {
@@ -159,8 +156,8 @@ TEST_F(DeviceGrid, StepsWithAState) {
     tokens.sequences = {{kSteps, kSteps}, {kSteps, kSteps}};
     tokens.seed = 5;
     const Problem more = make_problem(tokens);
-    const DeviceTensor k = to_device(more.k[0]);
-    const DeviceTensor v = to_device(more.v[0]);
+    const DeviceRows k = upload(more.k[0]);
+    const DeviceRows v = upload(more.v[0]);
     for (std::int64_t step = 0; step < kSteps; ++step) {
       SCOPED_TRACE("step " + std::to_string(step) + " tau " + std::to_string(tau));
       Problem now = problem;
@@ -170,8 +167,8 @@ TEST_F(DeviceGrid, StepsWithAState) {
       const Output output = run_device(now, filled, plan, c.options, &state.value());
       expect_device_oracle(now, filled, c.options, output);
       for (const SequenceId id : filled.sequences) {
-        const Status appended =
-            filled.cache.append(id, k.slice(step, step + 1), v.slice(step, step + 1), {});
+        const Status appended = filled.cache.append(id, slice(k.view, step, step + 1),
+                                                    slice(v.view, step, step + 1), {});
         ASSERT_TRUE(appended.ok()) << appended.message();
       }
     }

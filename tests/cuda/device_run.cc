@@ -18,37 +18,6 @@ void require(cudaError_t error) { require(cuda::to_status(error, "test")); }
 
 }  // namespace
 
-std::string no_device() {
-  const Result<std::vector<CudaDevice>> devices = list_cuda_devices();
-  if (!devices.ok()) return devices.status().message();
-  for (const CudaDevice& device : devices.value()) {
-    if (device.supported) return {};
-  }
-  return "no CUDA device that the kernels are built for";
-}
-
-ConstTensorView DeviceTensor::slice(std::int64_t begin, std::int64_t end) const {
-  const std::int64_t size = view.dtype == DType::kF32 ? 4 : 2;
-  return {static_cast<const std::byte*>(view.data) + begin * view.token_stride * size,
-          view.dtype,
-          end - begin,
-          view.heads,
-          view.dim,
-          view.token_stride,
-          view.head_stride};
-}
-
-DeviceTensor to_device(const Tensor& tensor) {
-  DeviceTensor device;
-  const auto bytes = static_cast<std::int64_t>(tensor.bytes.size());
-  require(device.bytes.allocate(std::max<std::int64_t>(bytes, 16), "test tensor"));
-  require(cudaMemcpy(device.bytes.data(), tensor.bytes.data(), tensor.bytes.size(),
-                     cudaMemcpyHostToDevice));
-  device.view = TensorView::packed(device.bytes.data(), tensor.dtype, tensor.tokens, tensor.heads,
-                                   tensor.dim);
-  return device;
-}
-
 DeviceCache fill_device(const Problem& problem, const DeviceFill& fill) {
   const ProblemShape& shape = problem.shape;
   std::int64_t pages = 3;
@@ -69,12 +38,12 @@ DeviceCache fill_device(const Problem& problem, const DeviceFill& fill) {
   Result<CudaKvCache> created = CudaKvCache::create(config);
   require(created.status());
   DeviceCache filled{std::move(created.value()), {}};
-  std::vector<DeviceTensor> k, v;
+  std::vector<DeviceRows> k, v;
   std::vector<std::int64_t> left, done(problem.k.size(), 0);
   for (std::size_t s = 0; s < problem.k.size(); ++s) {
-    k.push_back(to_device(problem.k[s]));
-    v.push_back(to_device(problem.v[s]));
-    left.push_back(problem.k[s].tokens - fill.held_back);
+    k.push_back(upload(problem.k[s]));
+    v.push_back(upload(problem.v[s]));
+    left.push_back(problem.k[s].tokens);
     const Result<SequenceId> id = filled.cache.add_sequence();
     require(id.status());
     filled.sequences.push_back(id.value());
@@ -85,8 +54,8 @@ DeviceCache fill_device(const Problem& problem, const DeviceFill& fill) {
     for (std::size_t s = 0; s < problem.k.size(); ++s) {
       if (left[s] <= 0) continue;
       const std::int64_t piece = fill.shuffled ? std::min(left[s], 1 + random.below(150)) : left[s];
-      require(filled.cache.append(filled.sequences[s], k[s].slice(done[s], done[s] + piece),
-                                  v[s].slice(done[s], done[s] + piece), {}));
+      require(filled.cache.append(filled.sequences[s], slice(k[s].view, done[s], done[s] + piece),
+                                  slice(v[s].view, done[s], done[s] + piece), {}));
       done[s] += piece;
       left[s] -= piece;
       more = true;
@@ -110,14 +79,14 @@ Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendP
   output.out = Tensor::make(options.out, q.tokens, q.heads, q.dim);
   std::fill(output.out.bytes.begin(), output.out.bytes.end(), std::byte{0xa5});
   output.lse.assign(static_cast<std::size_t>(q.tokens * q.heads), -12345.0f);
-  const DeviceTensor device_q = to_device(q);
-  DeviceTensor out = to_device(output.out);
+  const DeviceRows device_q = upload(q);
+  const DeviceRows out = upload(output.out);
   cuda::DeviceBuffer<float> lse;
   require(lse.allocate(std::max<std::int64_t>(q.tokens * q.heads, 1), "test lse"));
 
   CudaAttendParams params;
-  params.q = device_q.slice(0, q.tokens);
-  params.out = out.view;
+  params.q = device_q.view;
+  params.out = TensorView::packed(out.memory.data(), options.out, q.tokens, q.heads, q.dim);
   params.lse = lse.data();
   params.sequences = filled.sequences;
   params.q_offsets = problem.q_offsets;
@@ -128,7 +97,7 @@ Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendP
   output.status = attend(params, filled.cache, plan, {});
   if (!output.status.ok()) return output;
   output.status = report(plan, {}, &output.report, &output.trace);
-  require(cudaMemcpy(output.out.bytes.data(), out.bytes.data(), output.out.bytes.size(),
+  require(cudaMemcpy(output.out.bytes.data(), out.memory.data(), output.out.bytes.size(),
                      cudaMemcpyDeviceToHost));
   require(cudaMemcpy(output.lse.data(), lse.data(), output.lse.size() * sizeof(float),
                      cudaMemcpyDeviceToHost));

@@ -6,28 +6,13 @@
 
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
-#include "cuda/common/device_buffer.h"
+#include "cuda/cache_pair.h"
 #include "support/run.h"
 #include "thriftattn/cuda.h"
 
 namespace thriftattn::testing {
-
-// Why there is no device to test on; empty where there is one.
-std::string no_device();
-#define THRIFTATTN_NEED_DEVICE() \
-  if (const std::string why = ::thriftattn::testing::no_device(); !why.empty()) GTEST_SKIP() << why
-
-// A packed tensor on the device.
-struct DeviceTensor {
-  cuda::DeviceBuffer<std::byte> bytes;
-  TensorView view;
-
-  [[nodiscard]] ConstTensorView slice(std::int64_t begin, std::int64_t end) const;
-};
-DeviceTensor to_device(const Tensor& tensor);
 
 struct DeviceCache {
   CudaKvCache cache;
@@ -38,7 +23,6 @@ struct DeviceFill {
   bool shuffled = true;  // ragged appends that alternate between sequences
   std::uint64_t seed = 7;
   std::int64_t spare_tokens = 0;  // room of each sequence beyond the problem's
-  std::int64_t held_back = 0;     // tokens of each sequence that are not appended
 };
 DeviceCache fill_device(const Problem& problem, const DeviceFill& fill = {});
 

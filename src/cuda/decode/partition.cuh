@@ -307,13 +307,12 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
       if (begin < at + cost) break;
       at += cost;
     }
-    scratch[0] = p;
-    scratch[1] = at;
+    share.first = static_cast<int>(p);  // scratch may still be read
+    share.window[0].begin = at;
   }
   __syncthreads();
   if (begin >= end) return;  // more CTAs than work
-  const std::uint32_t first_panel = scratch[0];
-  move_window<kHeadDim, kPhase>(args, static_cast<int>(first_panel), scratch[1], share);
+  move_window<kHeadDim, kPhase>(args, share.first, share.window[0].begin, share);
 }
 
 }  // namespace thriftattn::cuda

@@ -1,0 +1,242 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// What must be the same, bit for bit, on the device; what a call refuses; and that its sets are
+// those of the host but for blocks at a threshold.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "cuda/cache/cache_impl.h"
+#include "cuda/captured.h"
+#include "cuda/decode/plan.h"
+#include "cuda/device_run.h"
+
+namespace thriftattn::testing {
+namespace {
+
+class DeviceLaws : public OnDevice {};
+
+ProblemShape laws_shape() {
+  return {.head_dim = 128,
+          .kv_heads = 2,
+          .group = 4,
+          .sequences = {{2100, 1}, {130, 2}, {1, 1}},
+          .q_dtype = DType::kF16};
+}
+
+TEST_F(DeviceLaws, TwoRunsGiveTheSameBits) {
+  const Problem problem = make_problem(laws_shape());
+  const DeviceCache filled = fill_device(problem);
+  CudaAttendPlan plan = make_plan(problem, filled);
+  const Output first = run_device(problem, filled, plan, {});
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(run_device(problem, filled, plan, {}).same_bits(first)) << "run " << i;
+  }
+  CudaAttendPlan other = make_plan(problem, filled);
+  EXPECT_TRUE(run_device(problem, filled, other, {}).same_bits(first)) << "another plan";
+}
+
+TEST_F(DeviceLaws, StepsWithAStateGiveTheSameBits) {
+  const Problem problem = make_problem(laws_shape());
+  const DeviceCache filled = fill_device(problem);
+  CudaAttendPlan plan = make_plan(problem, filled);
+  std::vector<Output> outputs;
+  for (int run = 0; run < 2; ++run) {
+    Result<CudaAttendState> state = CudaAttendState::create(filled.cache, problem.q.heads);
+    ASSERT_TRUE(state.ok());
+    for (int step = 0; step < 4; ++step) {
+      outputs.push_back(run_device(problem, filled, plan, {}, &state.value()));
+    }
+  }
+  for (int step = 0; step < 4; ++step) {
+    EXPECT_TRUE(outputs[step].same_bits(outputs[step + 4])) << "step " << step;
+  }
+}
+
+TEST_F(DeviceLaws, PageOrderChangesNothing) {
+  const Problem problem = make_problem(laws_shape());
+  const DeviceCache one = fill_device(problem, {.shuffled = false});
+  CudaAttendPlan plan = make_plan(problem, one);
+  const Output want = run_device(problem, one, plan, {});
+  for (const std::uint64_t seed : {1, 2}) {
+    const DeviceCache other = fill_device(problem, {.shuffled = true, .seed = seed});
+    EXPECT_TRUE(run_device(problem, other, plan, {}).same_bits(want)) << "seed " << seed;
+  }
+}
+
+// What earlier calls left in the plan's memory is not read.
+TEST_F(DeviceLaws, WhatThePlanHeldBeforeChangesNothing) {
+  const Problem problem = make_problem(laws_shape());
+  const DeviceCache filled = fill_device(problem);
+  CudaAttendPlan plan = make_plan(problem, filled);
+  const Output want = run_device(problem, filled, plan, {});
+  CudaAttendPlan::Impl& impl = plan.impl();
+  const auto poison = [](auto& buffer) {
+    ASSERT_EQ(cudaMemset(buffer.data(), 0xff, static_cast<std::size_t>(buffer.bytes())),
+              cudaSuccess);
+  };
+  poison(impl.masses);
+  poison(impl.row_lse);
+  poison(impl.floor);
+  poison(impl.partials);
+  poison(impl.headers);
+  poison(impl.scratch.sets);
+  poison(impl.scratch.lists);
+  EXPECT_TRUE(run_device(problem, filled, plan, {}).same_bits(want));
+}
+
+TEST_F(DeviceLaws, ARowOfNanSpoilsItselfOnly) {
+  for (const Budget::Kind kind : {Budget::Kind::kAll, Budget::Kind::kFraction}) {
+    const Problem problem = make_problem(laws_shape());
+    Problem spoiled = problem;
+    const std::int64_t head = 5;
+    spoiled.q.set(head * 128 + 17, std::numeric_limits<double>::quiet_NaN());
+    const DeviceCache filled = fill_device(problem);
+    CudaAttendPlan plan = make_plan(problem, filled);
+    RunOptions options;
+    options.attend.selection.budget = {kind, 0.0};
+    const Output clean = run_device(problem, filled, plan, options);
+    const Output output = run_device(spoiled, filled, plan, options);
+    ASSERT_TRUE(output.status.ok());
+    for (std::int64_t token = 0; token < problem.q.tokens; ++token) {
+      for (int h = 0; h < problem.q.heads; ++h) {
+        if (token == 0 && h == head) {
+          EXPECT_TRUE(std::isnan(output.out.get(head * 128)));
+          EXPECT_TRUE(std::isnan(output.lse[head]));
+        } else if (kind == Budget::Kind::kAll) {
+          EXPECT_TRUE(output.same_row(clean, token, token, h)) << token << ' ' << h;
+        } else {
+          EXPECT_TRUE(std::isfinite(output.lse[token * problem.q.heads + h]));
+        }
+      }
+    }
+  }
+}
+
+TEST_F(DeviceLaws, AGraphReplaysTheCall) {
+  const Problem problem = make_problem(laws_shape());
+  const DeviceCache filled = fill_device(problem);
+  CudaAttendPlan plan = make_plan(problem, filled);
+  const Output want = run_device(problem, filled, plan, {});
+  const DeviceRows q = upload(problem.q);
+  cuda::DeviceBuffer<float> out;
+  ASSERT_TRUE(out.allocate(problem.q.size(), "out").ok());
+  CudaAttendParams params;
+  params.q = q.view;
+  params.out = TensorView::packed(out.data(), DType::kF32, problem.q.tokens, problem.q.heads, 128);
+  params.sequences = filled.sequences;
+  params.q_offsets = problem.q_offsets;
+  Captured graph;
+  graph.capture([&] {
+    const Status status = attend(params, filled.cache, plan, graph.stream());
+    EXPECT_TRUE(status.ok()) << status.message();
+  });
+  for (int replay = 0; replay < 3; ++replay) {
+    ASSERT_EQ(cudaMemset(out.data(), 0xff, static_cast<std::size_t>(out.bytes())), cudaSuccess);
+    graph.replay();
+    ASSERT_EQ(cudaStreamSynchronize(static_cast<cudaStream_t>(graph.stream().handle)), cudaSuccess);
+    std::vector<std::byte> got(want.out.bytes.size());
+    ASSERT_EQ(cudaMemcpy(got.data(), out.data(), got.size(), cudaMemcpyDeviceToHost), cudaSuccess);
+    EXPECT_EQ(std::memcmp(got.data(), want.out.bytes.data(), got.size()), 0) << "replay " << replay;
+  }
+}
+
+// More panels than a CTA's window holds, most of them short.
+TEST_F(DeviceLaws, ManyShortSequencesBesideALongOne) {
+  ProblemShape shape = laws_shape();
+  shape.head_dim = 64;
+  shape.kv_heads = 4;
+  shape.group = 2;
+  shape.sequences.assign(200, {3, 1});
+  shape.sequences[77] = {9000, 1};
+  const Problem problem = make_problem(shape);
+  const DeviceCache filled = fill_device(problem, {.shuffled = false});
+  CudaAttendPlan plan = make_plan(problem, filled, 1);
+  const Output output = run_device(problem, filled, plan, {});
+  expect_device_oracle(problem, filled, {}, output);
+}
+
+// The host's sets, from the same stored values, but for blocks whose rank is at the threshold.
+TEST_F(DeviceLaws, SetsAreTheHostsButForTies) {
+  for (const DataKind data : {DataKind::kNeedles, DataKind::kSink, DataKind::kGaussian}) {
+    ProblemShape shape = laws_shape();
+    shape.data = data;
+    shape.sequences = {{6400, 1}, {3000, 1}};
+    const Problem problem = make_problem(shape);
+    const DeviceCache filled = fill_device(problem);
+    const FilledCache host = fill_cache(problem);
+    CudaAttendPlan plan = make_plan(problem, filled);
+    RunOptions options;
+    options.attend.selection.tau = 0;
+    const Output device = run_device(problem, filled, plan, options);
+    const Output cpu = run(problem, host, options);
+    // Masses of the low tier alone rank: those of a call without a budget.
+    RunOptions nothing = options;
+    nothing.attend.selection.budget.value = 0;
+    const Output low = run(problem, host, nothing);
+    const std::vector<double> q = problem.q.values();
+    const auto source = source_of(problem, host);
+    std::vector<std::vector<double>> ranks(low.trace.size());
+    std::size_t unit = 0;
+    int row = 0;
+    const auto question = oracle_problem(problem, *source, q, nothing.attend);
+    oracle::attend_f64(question, low.trace, [&](const oracle::Row& r) {
+      ranks[unit].resize(r.masses.size());
+      for (std::size_t b = 0; b < r.masses.size(); ++b) ranks[unit][b] += r.masses[b];
+      if (++row % shape.group == 0) ++unit;
+    });
+    ASSERT_EQ(device.trace.size(), cpu.trace.size());
+    for (std::size_t u = 0; u < cpu.trace.size(); ++u) {
+      double threshold = std::numeric_limits<double>::infinity();
+      for (std::size_t b = 0; b < ranks[u].size(); ++b) {
+        if ((cpu.trace[u].fate[b] & kFatePromotedK) != 0) {
+          threshold = std::min(threshold, ranks[u][b]);
+        }
+      }
+      for (std::size_t b = 0; b < ranks[u].size(); ++b) {
+        const unsigned differs = (device.trace[u].fate[b] ^ cpu.trace[u].fate[b]) & kFatePromotedK;
+        if (differs == 0) continue;
+        // Ranks are compared to 2^-13 of an octave, and come from weights in half.
+        EXPECT_NEAR(ranks[u][b] / threshold, 1.0, 5e-3) << "unit " << u << " block " << b;
+      }
+    }
+  }
+}
+
+TEST_F(DeviceLaws, RefusesWhatItCannotDo) {
+  const Problem problem = make_problem(laws_shape());
+  const DeviceCache filled = fill_device(problem);
+  CudaAttendPlan plan = make_plan(problem, filled, 2);
+  const auto refuses = [&](const char* want, auto&& change) {
+    RunOptions options;
+    Problem changed = problem;
+    change(options.attend, changed);
+    const Output output = run_device(changed, filled, plan, options);
+    EXPECT_FALSE(output.status.ok()) << want;
+    EXPECT_NE(output.status.message().find(want), std::string::npos) << output.status.message();
+  };
+  refuses("kMass", [](AttendOptions& o, Problem&) {
+    o.selection.budget = {Budget::Kind::kMass, 0.5};
+  });
+  refuses("policy", [](AttendOptions& o, Problem&) { o.selection.policy = Policy::kRandom; });
+  refuses("channel_bounds",
+          [](AttendOptions& o, Problem&) { o.selection.policy = Policy::kQuest; });
+  refuses("force_own", [](AttendOptions& o, Problem&) { o.selection.force_own = false; });
+  refuses("tau", [](AttendOptions& o, Problem&) { o.selection.tau = 1.5; });
+  refuses("softmax_scale", [](AttendOptions& o, Problem&) { o.softmax_scale = -1; });
+  refuses("crossover", [](AttendOptions& o, Problem&) { o.crossover_tokens = -1; });
+  refuses("F32", [](AttendOptions&, Problem& p) {
+    p.q = Tensor::make(DType::kF32, p.q.tokens, p.q.heads, p.q.dim);
+  });
+  refuses("q_offsets", [](AttendOptions&, Problem& p) { p.q_offsets.back() += 1; });
+  refuses("q has", [](AttendOptions&, Problem& p) {
+    p.q = Tensor::make(DType::kF16, p.q.tokens, 2, p.q.dim);
+  });
+  EXPECT_FALSE(CudaAttendPlan::create(filled.cache, 7, 3, 1).ok());
+  EXPECT_FALSE(CudaAttendPlan::create(filled.cache, 8, 0, 1).ok());
+  EXPECT_FALSE(CudaAttendPlan::create(filled.cache, 8, 3, 17).ok());
+}
+
+}  // namespace
+}  // namespace thriftattn::testing
