@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 The thriftattn authors
 # SPDX-License-Identifier: Apache-2.0
-# Installs the library, its headers, a CMake package (thriftattn::thriftattn), a pkg-config file and, where it is
-# built, the ggml module.
+# Installs the library, its headers, a CMake package (thriftattn::thriftattn), a pkg-config file and, where they
+# are built, the CUDA backend (component cuda of the package, thriftattn-cuda.pc) and the ggml module.
 if(NOT THRIFTATTN_INSTALL)
   return()
 endif()
@@ -19,10 +19,21 @@ write_basic_package_version_file(thriftattn-config-version.cmake COMPATIBILITY S
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/thriftattn-config.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/thriftattn-config-version.cmake DESTINATION ${package_dir})
 
-# The .pc file finds its prefix from its own place, so that the tree may be moved.
+# A .pc file finds its prefix from its own place, so that the tree may be moved.
 file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
-configure_file(cmake/thriftattn.pc.in thriftattn.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/thriftattn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+function(install_pc name)
+  configure_file(cmake/${name}.pc.in ${name}.pc @ONLY)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endfunction()
+install_pc(thriftattn)
+
+# An export of its own: who does not ask for it needs no CUDA.
+if(TARGET thriftattn_cuda)
+  set_target_properties(thriftattn_cuda PROPERTIES EXPORT_NAME cuda)
+  install(TARGETS thriftattn_cuda EXPORT thriftattn-cuda-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT thriftattn-cuda-targets NAMESPACE thriftattn:: DESTINATION ${package_dir})
+  install_pc(thriftattn-cuda)
+endif()
 
 if(TARGET ggml-thriftattn)
   install(TARGETS ggml-thriftattn LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/thriftattn)

@@ -59,10 +59,12 @@ ensure_packages() {
   rm -f "$log"
 }
 
-# use_ccache: every compiler call of this run goes through ccache where it is installed.
+# use_ccache: every compiler call of this run goes through ccache where it is installed. nvcc does so
+# by its list of headers: its preprocessor shows one architecture of several only.
 use_ccache() {
   if command -v ccache >/dev/null; then
     export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+    export CMAKE_CUDA_COMPILER_LAUNCHER="env;CCACHE_DEPEND=1;ccache"
   fi
 }
 
@@ -76,6 +78,11 @@ configure() {
   fi
   step "configure build/$preset"
   (cd "$root" && cmake --preset "$preset" --log-level=WARNING "$@") || die "cmake failed"
+}
+
+# with_cuda PRESET: whether build/PRESET was configured with the CUDA backend.
+with_cuda() {
+  grep -q '^THRIFTATTN_CUDA:BOOL=ON$' "$root/build/$1/CMakeCache.txt"
 }
 
 # build PRESET [TARGET...]

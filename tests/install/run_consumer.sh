@@ -19,27 +19,36 @@ cmake_consumer() {
 }
 
 # pc ARGUMENT...: pkg-config on the installed prefix, which may have any library directory.
+package=thriftattn
 pc() {
-  PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name thriftattn.pc)") pkg-config "$@" thriftattn
+  PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name thriftattn.pc)") pkg-config "$@" "$package"
 }
 
 case $kind in
   find_package) cmake_consumer -DCMAKE_PREFIX_PATH="$prefix" ;;
+  find_package_cuda)
+    cmake_consumer -DCMAKE_PREFIX_PATH="$prefix" -DWITH_CUDA=ON
+    "$work/build/cuda_consumer"
+    ;;
   moved)
     cp -R "$prefix" "$work/elsewhere"
     prefix=$work/elsewhere
     cmake_consumer -DCMAKE_PREFIX_PATH="$prefix"
-    [ "$(pc --variable=libdir | xargs realpath)" = "$(dirname "$(find "$prefix" -name '*.a')")" ]
+    library=$(find "$prefix" -name libthriftattn.a)
+    [ "$(pc --variable=libdir | xargs realpath)" = "$(dirname "$library")" ]
     ;;
   add_subdirectory) cmake_consumer -DTHRIFTATTN_SOURCE="$source" ;;
-  pkg_config | c_pkg_config)
+  *pkg_config*)
     command -v pkg-config >/dev/null || exit 77
     # shellcheck disable=SC2046  # flags are words
-    if [ "$kind" = pkg_config ]; then
-      ${CXX:-c++} -std=c++20 "$here/consumer.cc" $(pc --cflags --libs) -o "$work/consumer"
-    else
-      ${CC:-cc} -std=c99 "$here/c_consumer.c" $(pc --cflags --libs --static) -o "$work/consumer"
-    fi
+    case $kind in
+      pkg_config) ${CXX:-c++} -std=c++20 "$here/consumer.cc" $(pc --cflags --libs) -o "$work/consumer" ;;
+      c_pkg_config) ${CC:-cc} -std=c99 "$here/c_consumer.c" $(pc --cflags --libs --static) -o "$work/consumer" ;;
+      pkg_config_cuda)
+        package=thriftattn-cuda
+        ${CXX:-c++} -std=c++20 "$here/cuda_consumer.cc" $(pc --cflags --libs) -o "$work/consumer"
+        ;;
+    esac
     "$work/consumer"
     ;;
   *)
