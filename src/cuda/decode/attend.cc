@@ -144,10 +144,8 @@ class Call {
     const double scale =
         params.softmax_scale != 0 ? params.softmax_scale : 1.0 / std::sqrt(double(plan.head_dim));
     decode_.scale_log2 = static_cast<float>(scale * kLog2E);
-    dense_ = selection.budget.kind == Budget::Kind::kAll;
-    decode_.crossover =
-        dense_ ? INT_MAX
-               : static_cast<int>(std::min<std::int64_t>(params.crossover_tokens, INT_MAX));
+    dense_ = selection.budget.kind == Budget::Kind::kAll || all_short(params, cache);
+    decode_.crossover = static_cast<int>(std::min<std::int64_t>(params.crossover_tokens, INT_MAX));
     decode_.sink = selection.force_sink ? 1 : 0;
     decode_.sets = sets_->sets.data();
     decode_.lists = sets_->lists.data();
@@ -180,6 +178,11 @@ class Call {
   }
 
  private:
+  static bool all_short(const CudaAttendParams& params, const CudaKvCache& cache) {
+    return std::all_of(params.sequences.begin(), params.sequences.end(), [&](SequenceId id) {
+      return cache.length(id).value() < params.crossover_tokens;
+    });
+  }
   [[nodiscard]] bool all_primed() const {
     const std::vector<bool>& primed = params_.state->impl().primed;
     return std::all_of(params_.sequences.begin(), params_.sequences.end(),
@@ -232,7 +235,8 @@ class Call {
     args.lse = params_.lse;
     args.tail = !dense_ && params_.selection.tau > 0;
     args.floor_log2 = floor;
-    return to_status(plan_.kernels->attend(args, plan_.shape, stream_), "decode kernel");
+    const auto launch = dense_ ? plan_.kernels->dense : plan_.kernels->attend;
+    return to_status(launch(args, plan_.shape, stream_), "decode kernel");
   }
 
   const CudaAttendParams& params_;

@@ -42,7 +42,7 @@ class KeyStream {
       if (!more_) return;
       const Item item = walk_.item();
       const std::size_t cell = args_.cache.cell(item.page, walk_.items().kv_head);
-      const bool low = item.item_class() >= kLow;
+      const bool low = T::kLowTier && item.item_class() >= kLow;
       const int bytes = low ? T::kLayout.k_bytes() : T::kLayout.quarter_bytes();
       const std::byte* from =
           low ? args_.cache.low_k + cell * T::kLayout.k_bytes()
@@ -99,8 +99,9 @@ class Warp {
   __device__ void run_panel(Walk<T>& walk) {
     rows.load(args_, walk.items(), lane_);
     if (lane_ < 4) tail_sums()[0] = tail_sums()[1] = 0;
-    if constexpr (T::kValues) {
-      if (args_.tail) find_floor(walk);
+    bool anchor = walk.starts_with_anchor(walk.items());
+    if constexpr (T::kPhase == Phase::kAttend) {
+      if (args_.tail && !anchor) find_limits(walk, false);
     }
 #pragma unroll
     for (int i = 0; i < Math::kSteps; ++i) {
@@ -108,10 +109,14 @@ class Warp {
       for (int e = 0; e < 4; ++e) sums[i][e] = 0;
     }
     Pending<T> older;
-    for (int left = walk.items_of_warp();; --left) {
+    for (int left = walk.items_of_warp() + (anchor ? 1 : 0);; --left) {
       Pending<T> newer;
       if (left > 0) score_and_weigh(walk, older, newer);
       if constexpr (T::kValues) {
+        if (anchor) {
+          find_limits(walk, true);
+          anchor = false;
+        }
         add_values(older, newer);
         older = newer;
       }
@@ -125,19 +130,14 @@ class Warp {
  private:
   [[nodiscard]] __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
 
-  // What the tail of a panel is measured by: an lse that is given, or that of the anchors; the cut
-  // goes into it. Left in shared memory for all warps.
-  __device__ void find_floor(const Walk<T>& walk) {
+  // What V is read down to, by row: the cut below an lse that is given, or that of the anchors,
+  // whose masses lie in the warps' states. All warps call it once a panel; `anchored`: this one had
+  // one.
+  __device__ void find_limits(const Walk<T>& walk, bool anchored) {
     const PanelItems& items = walk.items();
-    const UnitSets& sets = sets_of(items);
     const int row = static_cast<int>(threadIdx.x);
     if (args_.floor_log2 == nullptr) {
-      float mass[2] = {-INFINITY, -INFINITY};
-      if (items.known > 0 && warp() < sets.anchors) anchor_mass(items, sets.anchor[warp()], mass);
-      if (lane_ < 4) {
-        map_.state(warp())[2 * lane_] = mass[0];
-        map_.state(warp())[2 * lane_ + 1] = mass[1];
-      }
+      if (!anchored && lane_ < kPanelRows) map_.state(warp())[lane_] = -INFINITY;
       __syncthreads();
     }
     if (row < kPanelRows) {
@@ -153,34 +153,10 @@ class Warp {
         floor = top + ptx::log2_approx(floor);
       }
       // Absent rows never keep a block's V.
-      map_.limits()[row] = row < items.rows ? floor + __ldg(&sets.cut_log2) : INFINITY;
+      map_.limits()[row] =
+          row < items.rows ? floor + __ldg(&walk.sets_of(items).cut_log2) : INFINITY;
     }
     __syncthreads();
-  }
-
-  // log2 of the sum of weights of one block, from the low tier.
-  __device__ void anchor_mass(const PanelItems& items, int block, float (&mass)[2]) {
-    const int page = args_.cache.page(items.sequence, block);
-    values_.fill(args_.cache.low_k + args_.cache.cell(page, items.kv_head) * T::kLayout.k_bytes(),
-                 T::kLayout.k_bytes(), lane_);
-    typename Math::Scores s;
-    const std::uint32_t tile = values_.wait();
-    const Logits logits = score_low_tile(tile, s);
-    float top[2];
-    rows.find_top(s, logits, top);
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      float sum = 0;
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        const float x = fmaf(s[i / 2][i % 2 * 2 + c], logits.up[c], logits.mean[c]);
-        sum += ptx::exp2_approx(x + logits.exponent - top[c]);
-      }
-#pragma unroll
-      for (int d = 4; d < 32; d *= 2) sum += __shfl_xor_sync(~0u, sum, d);
-      mass[c] = top[c] - logits.exponent + ptx::log2_approx(sum);
-    }
-    values_.release();
   }
 
   __device__ Logits score_low_tile(std::uint32_t tile, typename Math::Scores& s) const {
@@ -195,10 +171,6 @@ class Warp {
             kWeightDownLog2};
   }
 
-  [[nodiscard]] const __device__ UnitSets& sets_of(const PanelItems& items) const {
-    return args_.sets[items.sequence * args_.cache.kv_heads + items.kv_head];
-  }
-
   // One item up to its weights. Stages are asked for and consumed at one place in the code: the
   // loop must stay small enough for the instruction cache.
   __device__ void score_and_weigh(const Walk<T>& walk, Pending<T>& older, Pending<T>& newer) {
@@ -211,7 +183,7 @@ class Warp {
       stream_.fill(lane_);
       const std::uint32_t tile = keys_.wait();
       item = stream_.label();
-      if (item.item_class() >= kLow) {
+      if (T::kLowTier && item.item_class() >= kLow) {
         logits = score_low_tile(tile, s);
       } else {
         stages = kQuarters;
@@ -231,7 +203,7 @@ class Warp {
         rows.mask(s, items, args_.shape.group, item.block(), lane_);
       }
     }
-    if (item.item_class() != kBoth) logits.down -= kCodeUpLog2 + logits.exponent;
+    if (T::kLowTier && item.item_class() != kBoth) logits.down -= kCodeUpLog2 + logits.exponent;
     float part[2];
     while (!rows.weigh(s, logits, newer.p, part)) {
       if (!raise_reference(s, logits, older)) break;
@@ -283,6 +255,13 @@ class Warp {
         static_cast<std::uint32_t>(walk.panel() * args_.cache.max_blocks + item.block());
     const float mass[2] = {rows.reference[0] + ptx::log2_approx(part[0]),
                            rows.reference[1] + ptx::log2_approx(part[1])};
+    if (item.is_anchor()) {
+      if (lane_ < 4) {
+        map_.state(warp())[2 * lane_] = mass[0];
+        map_.state(warp())[2 * lane_ + 1] = mass[1];
+      }
+      return;
+    }
     if (lane_ < 4) {
       reinterpret_cast<float2*>(args_.masses)[cell * (kPanelRows / 2) + lane_] =
           make_float2(mass[0], mass[1]);
@@ -293,8 +272,8 @@ class Warp {
       return;
     }
     bool tail = false;
-    if (args_.tail && item.item_class() >= kLow) tail = is_tail(mass);
-    const bool high_v = item.item_class() == kBoth;
+    if (T::kLowTier && args_.tail && item.item_class() >= kLow) tail = is_tail(mass);
+    const bool high_v = !T::kLowTier || item.item_class() == kBoth;
     if (lane_ == 0) args_.fates[cell] = fate(items, item, tail);
     if (tail) {
       add_to_tail(part);
@@ -339,7 +318,7 @@ class Warp {
 #pragma unroll 1
     for (int stage = 0; stage < older.stages; ++stage) {
       const std::uint32_t tile = values_.wait();
-      if (older.stages == 1) {
+      if (T::kLowTier && older.stages == 1) {
         Math::weigh_tokens(tile, older.p, lane_);
         Math::value_low(tile, older.p, sums, lane_);
       } else {
@@ -360,7 +339,7 @@ class Warp {
 #pragma unroll 1
     while (pending.asked < pending.stages && !values_.full()) {
       const auto cell = static_cast<std::size_t>(pending.cell);
-      const bool low = pending.stages == 1;
+      const bool low = T::kLowTier && pending.stages == 1;
       const int bytes = low ? T::kLayout.v_bytes() : T::kLayout.quarter_bytes();
       const std::byte* from =
           low ? args_.cache.low_v + cell * T::kLayout.v_bytes()

@@ -15,6 +15,7 @@ template <int kHeadDim>
 struct DecodeLaunch {
   using Score = DecodeTraits<kHeadDim, Phase::kScore>;
   using Attend = DecodeTraits<kHeadDim, Phase::kAttend>;
+  using Dense = DecodeTraits<kHeadDim, Phase::kDense>;
 
   // As many warps as the device's shared memory feeds.
   template <class T>
@@ -43,6 +44,7 @@ struct DecodeLaunch {
     shape.ctas = std::min(shape.ctas, Attend::kMaxCtas);
     if (error == cudaSuccess) error = prepare_one<Score>(shared_limit, shape.score_warps);
     if (error == cudaSuccess) error = prepare_one<Attend>(shared_limit, shape.attend_warps);
+    if (error == cudaSuccess) error = prepare_one<Dense>(shared_limit, shape.dense_warps);
     return error;
   }
 
@@ -57,7 +59,11 @@ struct DecodeLaunch {
     return launch<Attend>(args, shape.ctas, shape.attend_warps, stream);
   }
 
-  static constexpr DecodeKernels kTable{kHeadDim, prepare, score, attend};
+  static cudaError_t dense(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream) {
+    return launch<Dense>(args, shape.ctas, shape.dense_warps, stream);
+  }
+
+  static constexpr DecodeKernels kTable{kHeadDim, prepare, score, attend, dense};
 };
 
 }  // namespace thriftattn::cuda

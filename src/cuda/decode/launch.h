@@ -14,6 +14,7 @@ struct DecodeShape {
   int ctas = 0;
   int score_warps = 0;
   int attend_warps = 0;
+  int dense_warps = 0;
 };
 
 struct DecodeKernels {
@@ -22,6 +23,8 @@ struct DecodeKernels {
   cudaError_t (*prepare)(DecodeShape& shape);
   cudaError_t (*score)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
+  // attend where every sequence is computed in the high tier.
+  cudaError_t (*dense)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
 };
 
 extern const DecodeKernels kDecode64;

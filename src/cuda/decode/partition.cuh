@@ -14,6 +14,7 @@ namespace thriftattn::cuda {
 enum class Phase {
   kScore,   // K of every block, for masses alone
   kAttend,  // K and V
+  kDense,   // K and V, all in the high tier: short sequences, and 16-bit attention
 };
 
 // Bytes of an item in units of 256: what the line measures.
@@ -24,7 +25,7 @@ struct ItemCost {
     return static_cast<std::uint32_t>((bytes + 128) / 256);
   }
   __device__ static constexpr std::uint32_t of(int item_class) {
-    constexpr bool kValues = kPhase == Phase::kAttend;
+    constexpr bool kValues = kPhase != Phase::kScore;
     constexpr int kHigh = kLayout.high_bytes();
     constexpr int kV = kValues ? kLayout.v_bytes() : 0;
     switch (item_class) {
@@ -106,7 +107,7 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
     items.known = dense ? 0 : first_own;
     items.sink = static_cast<std::int16_t>(items.known > 0 ? args.sink : 0);
     items.count[kLow] = items.known - items.sink;
-  } else if (!dense) {
+  } else if (kPhase == Phase::kAttend && !dense) {
     const UnitSets& sets = args.sets[items.sequence * args.cache.kv_heads + items.kv_head];
     // Sets that reach into this call's own blocks are of another sequence or step: not used.
     items.known = sets.known <= first_own ? sets.known : 0;

@@ -16,17 +16,22 @@ struct DecodeTraits {
   static constexpr int kHeadDim = kDim;
   static constexpr Phase kPhase = kWhat;
   static constexpr DeviceTileLayout kLayout{kDim};
-  static constexpr bool kValues = kPhase == Phase::kAttend;
+  static constexpr bool kValues = kPhase != Phase::kScore;
+  static constexpr bool kLowTier = kPhase != Phase::kDense;
 
   // Bytes in flight against warps to compute: measured in docs/kernels/sm90a.md.
   static constexpr int kMaxWarps = kDim == 256 ? 7 : 12;
   static constexpr int kKeyStages = kDim == 64 ? 4 : 2;
-  static constexpr int kValueStages = !kValues ? 0 : kDim == 64 ? 2 : 1;
+  static constexpr int kValueStages = !kValues                  ? 0
+                                      : kDim == 64              ? 2
+                                      : kLowTier || kDim == 256 ? 1
+                                                                : 2;
 
   static constexpr int max(int a, int b) { return a > b ? a : b; }
-  static constexpr int kKeyStageBytes = max(kLayout.k_bytes(), kLayout.quarter_bytes());
-  // Anchors' K comes through the value ring.
-  static constexpr int kValueStageBytes = max(kLayout.v_bytes(), kKeyStageBytes);
+  static constexpr int kKeyStageBytes =
+      max(kLowTier ? kLayout.k_bytes() : 0, kLayout.quarter_bytes());
+  static constexpr int kValueStageBytes =
+      max(kLowTier ? kLayout.v_bytes() : 0, kLayout.quarter_bytes());
   // At the end of a panel the memory of a warp's value ring holds its sums [8 rows, head_dim],
   // padded so that lanes fall on different banks, or factors of up to kMaxCtas partial sums.
   static constexpr int kSumStride = kDim + 4;

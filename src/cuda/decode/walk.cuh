@@ -11,13 +11,16 @@
 namespace thriftattn::cuda {
 
 // A block of a panel: 14 bits of block, 2 of class, 16 of V's exponent plus 2^15 (of kKeyOnly,
-// whose K tile is not read).
+// whose K tile is not read) or all ones: an anchor, scored but not summed.
 struct alignas(8) Item {
+  static constexpr std::uint32_t kAnchor = 0xffff0000u;
+
   std::uint32_t packed;
   std::int32_t page;
 
   [[nodiscard]] __device__ int block() const { return static_cast<int>(packed & 0x3fffu); }
   [[nodiscard]] __device__ int item_class() const { return static_cast<int>(packed >> 14 & 3u); }
+  [[nodiscard]] __device__ bool is_anchor() const { return packed >= kAnchor; }
   [[nodiscard]] __device__ float v_exponent() const {
     return static_cast<float>(static_cast<int>(packed >> 16) - 0x8000);
   }
@@ -39,22 +42,42 @@ class Walk {
     item_ = first_item<T::kHeadDim, T::kPhase>(at.items, from) + warp();
     end_ = first_item<T::kHeadDim, T::kPhase>(at.items, to);
     ahead_ = 32;
+    anchor_ = starts_with_anchor(at.items);
     return true;
+  }
+  // Whether the warp scores an anchor in front of its items of this panel.
+  [[nodiscard]] __device__ bool starts_with_anchor(const PanelItems& items) const {
+    if constexpr (T::kPhase != Phase::kAttend) return false;
+    return args_.tail && args_.floor_log2 == nullptr && items.known > 0 &&
+           warp() < sets_of(items).anchors;
+  }
+  [[nodiscard]] const __device__ UnitSets& sets_of(const PanelItems& items) const {
+    return args_.sets[items.sequence * args_.cache.kv_heads + items.kv_head];
   }
   // The window has moved to the panel behind its last.
   __device__ void restart() { slot_ = -1; }
 
-  [[nodiscard]] __device__ bool has_item() const { return item_ < end_; }
+  [[nodiscard]] __device__ bool has_item() const { return anchor_ || item_ < end_; }
   // How many the warp has in this panel; before the first advance().
   [[nodiscard]] __device__ int items_of_warp() const {
     return (end_ - item_ + warps() - 1) / warps();
   }
   // Only where has_item().
   [[nodiscard]] __device__ Item item() {
+    if (anchor_) {
+      const int block = sets_of(items()).anchor[warp()];
+      return {static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(kLow) << 14 |
+                  Item::kAnchor,
+              args_.cache.page(items().sequence, block)};
+    }
     if (ahead_ == 32) look_ahead();
     return {__shfl_sync(~0u, packed_, ahead_), __shfl_sync(~0u, page_, ahead_)};
   }
   __device__ void advance() {
+    if (anchor_) {
+      anchor_ = false;
+      return;
+    }
     item_ += warps();
     ++ahead_;
   }
@@ -82,7 +105,7 @@ class Walk {
       block = panel.forced_block(item);
     } else if constexpr (T::kPhase == Phase::kScore) {
       block = panel.sink + item - panel.forced;
-    } else {
+    } else if constexpr (T::kPhase == Phase::kAttend) {
       const std::size_t unit =
           static_cast<std::size_t>(panel.sequence) * args_.cache.kv_heads + panel.kv_head;
       block = __ldg(args_.lists + unit * args_.cache.max_blocks + item - panel.forced);
@@ -101,6 +124,7 @@ class Walk {
   const DecodeArgs& args_;
   const Share& share_;
   int slot_ = -1;
+  bool anchor_ = false;
   int item_ = 0;
   int end_ = 0;
   int ahead_ = 32;

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 The thriftattn authors
+# SPDX-License-Identifier: Apache-2.0
+"""Decode on a CUDA device against cuDNN, in one run; writes the record of docs/results.
+
+Needs a build with THRIFTATTN_CUDA and THRIFTATTN_BENCH, and PyTorch with cuDNN. Both sides replay
+CUDA graphs, with 256 MB written before each repetition so that nothing is left in L2.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+FLUSH_BYTES = 256 << 20
+STEPS = 8
+# (batch, kv_len, q_heads, kv_heads, head_dim)
+QUICK = [(8, 131072), (8, 32768), (1, 131072), (1, 32768), (64, 8192), (1, 8192), (1, 1024)]
+LENGTHS = [(batch, kv_len) for batch in (1, 8, 64) for kv_len in (8192, 32768, 131072)
+           if batch * kv_len <= 1 << 20]
+SHAPES = [(32, 8, 128), (64, 8, 128), (32, 8, 64), (9, 3, 64), (8, 4, 256)]
+
+
+def time_graphs(graphs, repeats):
+    """(median, median absolute deviation) in us of one replay, L2 flushed before each."""
+    flush = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device="cuda")
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    times = []
+    for i in range(repeats + 3):
+        flush.fill_(i % 7)
+        begin.record()
+        graphs[i % len(graphs)].replay()
+        end.record()
+        end.synchronize()
+        if i >= 3:
+            times.append(1000 * begin.elapsed_time(end))
+    middle = statistics.median(times)
+    return middle, statistics.median(abs(t - middle) for t in times)
+
+
+def cudnn(shape, repeats):
+    """cuDNN's bf16 attention of one new token a sequence."""
+    batch, kv_len, q_heads, kv_heads, head_dim = shape
+    options = {"dtype": torch.bfloat16, "device": "cuda"}
+    k, v = (torch.randn(batch, kv_heads, kv_len, head_dim, **options) for _ in range(2))
+    queries = [torch.randn(batch, q_heads, 1, head_dim, **options) for _ in range(STEPS)]
+
+    def attend(q):
+        with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+            return torch.nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        attend(queries[0])
+    torch.cuda.synchronize()
+    graphs = []
+    for q in queries:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            attend(q)
+        graphs.append(graph)
+    us, spread = time_graphs(graphs, repeats)
+    return {"arm": "cudnn_bf16", "us": us, "us_spread": spread, "tail_share": 0,
+            "bytes": 2 * 2 * batch * kv_heads * kv_len * head_dim}
+
+
+def copy_bandwidth(repeats):
+    """Bytes a second that a copy on the device reads and writes."""
+    source, target = (torch.empty(1 << 30, dtype=torch.uint8, device="cuda") for _ in range(2))
+    target.copy_(source)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        torch.bitwise_not(source, out=target)  # a kernel: the copy engine is slower
+    us, _ = time_graphs([graph], repeats)
+    return 2 * source.numel() / (us * 1e-6)
+
+
+def ours(program, shape, repeats):
+    """Our arms."""
+    command = [program, *map(str, shape), str(repeats)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: {run.stderr.strip()}")
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def measure(program, shape, repeats, copy):
+    peer = cudnn(shape, repeats)
+    torch.cuda.empty_cache()
+    arms = ours(program, shape, repeats)
+    rows = []
+    for arm in [peer, *arms]:
+        row = dict(zip(("batch", "kv_len", "q_heads", "kv_heads", "head_dim"), shape))
+        row |= {key: arm[key] for key in ("arm", "us", "us_spread", "bytes")}
+        row["share_of_copy"] = arm["bytes"] / (arm["us"] * 1e-6) / copy
+        row["tail_share"] = arm["tail_share"]
+        row["ratio_to_cudnn"] = peer["us"] / arm["us"]
+        row |= {key: arm[key] for key in ("us_keep", "promoted_share", "mass_covered", "mass_tail")
+                if key in arm}
+        rows.append(row)
+        keep = f"  sets kept {row['us_keep']:8.1f} us {peer['us'] / row['us_keep']:5.2f}x" \
+            if "us_keep" in row else ""
+        print(f"B{shape[0]:<3} {shape[1]:>6} q{shape[2]}/{shape[3]} d{shape[4]:<3} "
+              f"{arm['arm']:<16} {arm['us']:9.1f} us +-{arm['us_spread']:5.1f} "
+              f"{row['ratio_to_cudnn']:5.2f}x  {100 * row['share_of_copy']:4.0f} % of copy  "
+              f"tail {row['tail_share']:.2f}{keep}", flush=True)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("program", type=pathlib.Path, help="the built cuda_decode_bench")
+    parser.add_argument("--quick", action="store_true", help="seven lengths of one shape")
+    parser.add_argument("--repeats", type=int, default=25)
+    parser.add_argument("--commit", default="", help="goes into the record")
+    parser.add_argument("--json", type=pathlib.Path, help="where the record is written")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("h200_decode.py: no CUDA device")
+    shapes = [(*length, 32, 8, 128) for length in QUICK] if options.quick else [
+        (*length, *heads) for heads in SHAPES for length in LENGTHS]
+    copy = copy_bandwidth(options.repeats)
+    torch.cuda.empty_cache()
+    record = {"commit": options.commit, "gpu": torch.cuda.get_device_name(),
+              "copy_bytes_per_second": copy, "rows": []}
+    print(f"{record['gpu']}, copy {copy * 1e-12:.2f} TB/s", flush=True)
+    for shape in shapes:
+        record["rows"] += measure(options.program, shape, options.repeats, copy)
+        if options.json:
+            options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
