@@ -69,8 +69,10 @@ __global__ void __launch_bounds__(kAppendThreads, 3)
   const int block = length / kBlockTokens + static_cast<int>(blockIdx.x) - entry.first_piece;
   if (block * kBlockTokens >= length + tokens) return;
   if (args.bad_keys[entry.sequence] != kNoFault) return;
-  append_to_block(args, blockIdx.y % 2 == 0 ? Part::kKeys : Part::kValues,
-                  static_cast<int>(blockIdx.y) / 2, args.view.page(entry.sequence, block),
+  append_to_block({.args = args,
+                   .part = blockIdx.y % 2 == 0 ? Part::kKeys : Part::kValues,
+                   .head = static_cast<int>(blockIdx.y) / 2,
+                   .page = args.view.page(entry.sequence, block)},
                   NewRows::of(block, length, tokens, entry.begin), scratch);
 }
 

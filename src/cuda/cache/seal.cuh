@@ -34,6 +34,12 @@ struct BlockRows {
   }
 };
 
+// CTA `index` of `count` that quantise a part together. Each finds means and exponents for itself.
+struct Share {
+  int index = 0;
+  int count = 1;
+};
+
 struct SealScratch {
   float mean[kMaxHeadDim];    // of K
   float down[kBlockTokens];   // of V: 2^-exponent of a token
@@ -93,7 +99,7 @@ __device__ void summarize_keys(const BlockRows<kHeadDim>& rows, const CacheView&
 
 template <int kHeadDim>
 __device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view, std::size_t cell,
-                          const Numerics& numerics, SealScratch& scratch) {
+                          const Numerics& numerics, Share share, SealScratch& scratch) {
   const DeviceTileLayout layout{kHeadDim};
   std::byte* tile = view.low_k + cell * layout.k_bytes();
   const int thread = static_cast<int>(threadIdx.x);
@@ -113,7 +119,8 @@ __device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view
   const float down = numeric::power_of_two(-exponent);
 
   // A warp takes 32 tokens of one group of dims.
-  for (int i = thread; i < kBlockTokens * kHeadDim / kScaleGroup; i += kAppendThreads) {
+  for (int i = thread + share.index * kAppendThreads; i < kBlockTokens * kHeadDim / kScaleGroup;
+       i += share.count * kAppendThreads) {
     const int token = i % kBlockTokens;
     const int group = i / kBlockTokens;
     float x[kScaleGroup];
@@ -203,14 +210,15 @@ __device__ void value_exponents(const BlockRows<kHeadDim>& rows, const CacheView
 
 template <int kHeadDim>
 __device__ void seal_values(const BlockRows<kHeadDim>& rows, const CacheView& view,
-                            std::size_t cell, const Numerics& numerics, SealScratch& scratch) {
+                            std::size_t cell, const Numerics& numerics, Share share,
+                            SealScratch& scratch) {
   const DeviceTileLayout layout{kHeadDim};
   std::byte* tile = view.low_v + cell * layout.v_bytes();
   value_exponents(rows, view, cell, numerics, scratch);
 
   // A warp takes 32 dims of one group of tokens.
-  for (int i = static_cast<int>(threadIdx.x); i < kBlockTokens / kScaleGroup * kHeadDim;
-       i += kAppendThreads) {
+  for (int i = static_cast<int>(threadIdx.x) + share.index * kAppendThreads;
+       i < kBlockTokens / kScaleGroup * kHeadDim; i += share.count * kAppendThreads) {
     const int dim = i % kHeadDim;
     const int group = i / kHeadDim;
     float x[kScaleGroup];

@@ -6,9 +6,9 @@
 // The first CTAs take a sequence each: they check all its rows, store those of blocks that this
 // append neither begins nor fills, and advance the length. Blocks that it begins (zeros behind the
 // rows) or fills (the seal) are rare and heavy: they become jobs, and the CTAs behind, the workers,
-// share their parts, K and V of each kv head. Workers wait until every sequence was checked. That
-// cannot block: the CTAs they wait for have lower indices, so they started before, and wait for
-// nobody. The workers' last one leaves the queue as it was.
+// share their parts, K and V of each kv head. Workers wait until every sequence said what its jobs
+// are. That cannot block: the CTAs they wait for have lower indices, so they started before, and
+// wait for nobody. The workers' last one leaves the queue as it was.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -21,6 +21,7 @@ namespace thriftattn::cuda {
 namespace {
 
 constexpr int kWorkers = 128;
+constexpr int kMaxShares = 4;
 constexpr int kPollNs = 20;
 
 // What a CTA knows of its sequence.
@@ -40,27 +41,45 @@ struct ShortAppend {
     const NewRows fresh = rows(block);
     return fresh.first == 0 || fresh.last == kBlockTokens;
   }
+  [[nodiscard]] __device__ bool has_jobs() const {
+    return is_job(first_block()) || is_job(end_block() - 1);
+  }
   [[nodiscard]] __device__ int page(const CacheView& view, int block) const {
     return block == entry.new_block ? entry.new_page : view.page(entry.sequence, block);
   }
 };
 
-// Smallest key of this thread's share of the rows of K or V: one dim of every kStep-th row.
-template <int kHeadDim>
-__device__ std::uint64_t check_rows(const AppendArgs& args, FaultCode code,
-                                    const ShortAppend& call) {
-  constexpr int kStep = kAppendThreads / kHeadDim;
-  const int d = static_cast<int>(threadIdx.x) % kHeadDim;
-  return with_rows(code == FaultCode::kKey ? args.k : args.v, [&](auto rows) {
-    int head = static_cast<int>(threadIdx.x) / kHeadDim;
-    std::uint64_t key = kNoFault;
-    for (int token = call.entry.begin; token < call.entry.begin + call.tokens; ++token) {
+// Half of the CTA takes K and the other half V, so that both are on their way at once.
+constexpr int kPartThreads = kAppendThreads / 2;
+
+__device__ Part part_of_thread() {
+  return static_cast<int>(threadIdx.x) < kPartThreads ? Part::kKeys : Part::kValues;
+}
+
+// Calls use(head, dim) for this thread's share of the rows of a token.
+template <int kHeadDim, class Use>
+__device__ void for_each_value(int kv_heads, Use use) {
+  constexpr int kRows = kPartThreads > kHeadDim ? kPartThreads / kHeadDim : 1;
+  const int thread = static_cast<int>(threadIdx.x) % kPartThreads;
 #pragma unroll 4
-      for (; head < args.view.kv_heads; head += kStep) {
-        if (rows.can_be_stored(rows.at(token, head, d))) continue;
-        key = min(key, FaultKey::pack(code, token, head, d));
-      }
-      head -= args.view.kv_heads;
+  for (int head = thread / kHeadDim; head < kv_heads; head += kRows) {
+#pragma unroll
+    for (int d = thread % kHeadDim; d < kHeadDim; d += kPartThreads) use(head, d);
+  }
+}
+
+// Smallest key of this thread's share of the rows.
+template <int kHeadDim>
+__device__ std::uint64_t check_rows(const AppendArgs& args, const AppendEntry& entry, int tokens) {
+  const bool keys = part_of_thread() == Part::kKeys;
+  return with_rows(keys ? args.k : args.v, [&](auto rows) {
+    std::uint64_t key = kNoFault;
+    for (int token = entry.begin; token < entry.begin + tokens; ++token) {
+      for_each_value<kHeadDim>(args.view.kv_heads, [&](int head, int d) {
+        const FaultCode code = keys ? FaultCode::kKey : FaultCode::kValue;
+        const bool good = rows.can_be_stored(rows.at(token, head, d));
+        key = good ? key : min(key, FaultKey::pack(code, token, head, d));
+      });
     }
     return key;
   });
@@ -68,28 +87,25 @@ __device__ std::uint64_t check_rows(const AppendArgs& args, FaultCode code,
 
 // Stores the new rows of one block, every kv head.
 template <int kHeadDim>
-__device__ void store_rows(const AppendArgs& args, Part part, const NewRows& fresh, int page) {
-  constexpr int kStep = kAppendThreads / kHeadDim;
+__device__ void store_rows(const AppendArgs& args, const NewRows& fresh, int page) {
   const DeviceTileLayout layout{kHeadDim};
-  const int d = static_cast<int>(threadIdx.x) % kHeadDim;
-  std::byte* high = part == Part::kKeys ? args.view.high_k : args.view.high_v;
-  high += args.view.cell(page, 0) * static_cast<std::size_t>(layout.high_bytes());
-  with_rows(part == Part::kKeys ? args.k : args.v, [&](auto rows) {
+  const bool keys = part_of_thread() == Part::kKeys;
+  std::byte* high = (keys ? args.view.high_k : args.view.high_v) +
+                    args.view.cell(page, 0) * static_cast<std::size_t>(layout.high_bytes());
+  with_rows(keys ? args.k : args.v, [&](auto rows) {
     for (int slot = fresh.first; slot < fresh.last; ++slot) {
-      const int token = fresh.token + slot - fresh.first;
-      const int at = part == Part::kKeys ? layout.high_k(slot, d) : layout.high_v(slot, d);
-#pragma unroll 4
-      for (int head = static_cast<int>(threadIdx.x) / kHeadDim; head < args.view.kv_heads;
-           head += kStep) {
-        *reinterpret_cast<std::uint16_t*>(high + std::size_t(head) * layout.high_bytes() + at) =
-            rows.half_bits(rows.at(token, head, d));
-      }
+      for_each_value<kHeadDim>(args.view.kv_heads, [&](int head, int d) {
+        const auto x = rows.at(fresh.token + slot - fresh.first, head, d);
+        const int at = keys ? layout.high_k(slot, d) : layout.high_v(slot, d);
+        *reinterpret_cast<std::uint16_t*>(
+            high + static_cast<std::size_t>(head) * layout.high_bytes() + at) = rows.half_bits(x);
+      });
     }
   });
 }
 
-// One thread: leaves the jobs of a sequence to the workers and says that it was checked.
-__device__ void publish(AppendQueue& queue, const ShortAppend& call, bool refused) {
+// One thread: leaves the jobs of a sequence to the workers, then says that there are no more.
+__device__ void publish_jobs(AppendQueue& queue, const ShortAppend& call, bool refused) {
   for (int block = call.first_block(); block < call.end_block() && !refused; ++block) {
     if (!call.is_job(block)) continue;
     const int i = atomicAdd(&queue.jobs, 1);
@@ -106,21 +122,22 @@ __device__ void append_sequence(const AppendArgs& args) {
   const AppendEntry& entry = args.entries[index];
   const ShortAppend call{entry, args.view.lengths[entry.sequence],
                          args.entries[index + 1].begin - entry.begin};
-  if (threadIdx.x == 0) first_key = kNoFault;
-  std::uint64_t key = check_room(args.view, entry, call.length, call.tokens);
-  key = min(key, check_rows<kHeadDim>(args, FaultCode::kKey, call));
-  key = min(key, check_rows<kHeadDim>(args, FaultCode::kValue, call));
+  std::uint64_t key = check_rows<kHeadDim>(args, entry, call.tokens);
+  const bool has_jobs = call.has_jobs();
+  if (threadIdx.x == 0) {
+    first_key = kNoFault;
+    if (!has_jobs) atomicAdd(&args.queue->arrived, 1);  // nothing that a check could change
+  }
+  key = min(key, check_room(args.view, entry, call.length, call.tokens));
   const bool refused = __syncthreads_or(key != kNoFault) != 0;
-  if (threadIdx.x == 0) publish(*args.queue, call, refused);
+  if (threadIdx.x == 0 && has_jobs) publish_jobs(*args.queue, call, refused);
   if (refused) {
     if (key != kNoFault) atomicMin(&first_key, static_cast<unsigned long long>(key));
     __syncthreads();
   }
   for (int block = call.first_block(); block < call.end_block() && !refused; ++block) {
     if (call.is_job(block)) continue;
-    const int page = call.page(args.view, block);
-    store_rows<kHeadDim>(args, Part::kKeys, call.rows(block), page);
-    store_rows<kHeadDim>(args, Part::kValues, call.rows(block), page);
+    store_rows<kHeadDim>(args, call.rows(block), call.page(args.view, block));
   }
   if (threadIdx.x != 0) return;
   if (entry.new_block >= 0) {
@@ -149,12 +166,19 @@ __device__ void do_jobs(const AppendArgs& args) {
     jobs = *static_cast<volatile std::int32_t*>(&queue.jobs);
   }
   __syncthreads();
-  for (int i = static_cast<int>(blockIdx.x) - args.count; i < jobs * parts; i += workers) {
-    const AppendJob job = queue.job[i / parts];
+  // Few jobs: several workers share the groups of a part.
+  const int shares = max(1, min(kMaxShares, workers / max(1, jobs * parts)));
+  for (int i = static_cast<int>(blockIdx.x) - args.count; i < jobs * parts * shares; i += workers) {
+    const int part = i / shares % parts;
+    const AppendJob job = queue.job[i / shares / parts];
     const AppendEntry& entry = args.entries[job.entry];
     const ShortAppend call{entry, job.length, args.entries[job.entry + 1].begin - entry.begin};
-    append_to_block(args, i % 2 == 0 ? Part::kKeys : Part::kValues, i % parts / 2,
-                    call.page(args.view, job.block), call.rows(job.block), scratch);
+    append_to_block({.args = args,
+                     .part = part % 2 == 0 ? Part::kKeys : Part::kValues,
+                     .head = part / 2,
+                     .page = call.page(args.view, job.block),
+                     .share = {i % shares, shares}},
+                    call.rows(job.block), scratch);
   }
   __syncthreads();
   if (threadIdx.x != 0 || atomicAdd(&queue.done, 1) != workers - 1) return;
@@ -164,7 +188,7 @@ __device__ void do_jobs(const AppendArgs& args) {
 }
 
 template <int kHeadDim>
-__global__ void __launch_bounds__(kAppendThreads)
+__global__ void __launch_bounds__(kAppendThreads, 3)
     short_append_kernel(const __grid_constant__ AppendArgs args) {
   if (static_cast<int>(blockIdx.x) < args.count) {
     append_sequence<kHeadDim>(args);

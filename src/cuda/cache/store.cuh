@@ -96,26 +96,39 @@ __device__ void write_new_rows(const BlockRows<kHeadDim>& rows, Part part, const
   }
 }
 
+// K or V of one kv head of one page, and the CTA's share in sealing it.
+struct BlockPart {
+  const AppendArgs& args;
+  Part part = Part::kKeys;
+  int head = 0;
+  int page = 0;
+  Share share = {};
+};
+
 template <int kHeadDim>
-__device__ void append_to_block(const AppendArgs& args, Part part, int head, int page,
-                                const NewRows& fresh, AppendScratch<kHeadDim>& scratch) {
+__device__ void append_to_block(const BlockPart& to, const NewRows& fresh,
+                                AppendScratch<kHeadDim>& scratch) {
+  const CacheView& view = to.args.view;
   const DeviceTileLayout layout{kHeadDim};
-  const std::size_t cell = args.view.cell(page, head);
-  std::byte* high = (part == Part::kKeys ? args.view.high_k : args.view.high_v) +
-                    cell * static_cast<std::size_t>(layout.high_bytes());
+  const std::size_t cell = view.cell(to.page, to.head);
+  const bool keys = to.part == Part::kKeys;
+  std::byte* high =
+      (keys ? view.high_k : view.high_v) + cell * static_cast<std::size_t>(layout.high_bytes());
   __syncthreads();  // the last block's rows are read
-  gather_rows(part == Part::kKeys ? args.k : args.v, part, head, fresh, high, scratch.rows);
+  gather_rows(keys ? to.args.k : to.args.v, to.part, to.head, fresh, high, scratch.rows);
   __syncthreads();
-  if (fresh.first == 0) {
-    write_whole_tile(scratch.rows, part, fresh.last, high);
-  } else {
-    write_new_rows(scratch.rows, part, fresh, high);
+  if (to.share.index == 0) {
+    if (fresh.first == 0) {
+      write_whole_tile(scratch.rows, to.part, fresh.last, high);
+    } else {
+      write_new_rows(scratch.rows, to.part, fresh, high);
+    }
   }
   if (fresh.last < kBlockTokens) return;
-  if (part == Part::kKeys) {
-    seal_keys(scratch.rows, args.view, cell, args.numerics, scratch.seal);
+  if (keys) {
+    seal_keys(scratch.rows, view, cell, to.args.numerics, to.share, scratch.seal);
   } else {
-    seal_values(scratch.rows, args.view, cell, args.numerics, scratch.seal);
+    seal_values(scratch.rows, view, cell, to.args.numerics, to.share, scratch.seal);
   }
 }
 
