@@ -35,8 +35,8 @@ struct ItemCost {
         return units(kHigh + kV);
       case kLow:
         return units(kLayout.k_bytes() + kV);
-      default:
-        return units(kLayout.k_bytes());
+      default:  // more than its bytes: scores are most of the work
+        return units(kLayout.k_bytes() + kV / 4);
     }
   }
 };
