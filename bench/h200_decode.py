@@ -21,7 +21,8 @@ FLUSH_BYTES = 256 << 20
 STEPS = 8
 # (batch, kv_len, q_heads, kv_heads, head_dim)
 QUICK = [(8, 131072), (8, 32768), (1, 131072), (1, 32768), (64, 8192), (1, 8192), (1, 1024)]
-LENGTHS = [(batch, kv_len) for batch in (1, 8, 64) for kv_len in (8192, 32768, 131072)
+LENGTHS = [(batch, kv_len) for batch in (1, 8, 64)
+           for kv_len in (1024, 8192, 32768, 131072)
            if batch * kv_len <= 1 << 20]
 SHAPES = [(32, 8, 128), (64, 8, 128), (32, 8, 64), (9, 3, 64), (8, 4, 256)]
 
