@@ -42,11 +42,11 @@ __device__ __forceinline__ void fence_async_proxy() {
 }
 // For data that is read once: what createpolicy.fractional.L2::evict_first gives for all of it.
 inline constexpr std::uint64_t kEvictFirst = 0x12f0000000000000u;
-// Addresses and bytes are multiples of 16.
+// Addresses and bytes are multiples of 16. To shared::cta: to shared::cluster sm_120a makes a call.
 __device__ __forceinline__ void bulk_copy(std::uint32_t to, const void* from, std::uint32_t bytes,
                                           std::uint32_t barrier) {
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes.L2::cache_hint "
       "[%0], [%1], %2, [%3], %4;" ::"r"(to),
       "l"(from), "r"(bytes), "r"(barrier), "l"(kEvictFirst)
       : "memory");
