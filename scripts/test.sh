@@ -63,10 +63,16 @@ use_packages() {
   use_ccache
 }
 
-# configure_with_cuda PRESET: where CMake finds nvcc the CUDA backend is built for all its architectures.
+# configure_with_cuda PRESET: where CMake finds nvcc the CUDA backend is built for all its architectures,
+# and its machine code is checked.
 configure_with_cuda() {
   configure "$1" -DTHRIFTATTN_WERROR=ON
-  with_cuda "$1" || step "skip CUDA: no nvcc 13, so thriftattn::cuda is not compiled"
+  if ! with_cuda "$1"; then
+    step "skip CUDA: no nvcc 13, so thriftattn::cuda is not compiled"
+  elif ! command -v cuobjdump >/dev/null; then
+    "$root/scripts/fetch_cuobjdump.sh" "$root/build/tools" ||
+      step "skip cuda.sass: no cuobjdump, so the kernels' machine code is not checked"
+  fi
 }
 
 core_tests() {
