@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // attend on the device against the double-precision oracle, over the shapes and options that it
 // supports, within the derived bound.
-#include <sstream>
-
 #include "cuda/device_run.h"
 
 namespace thriftattn::testing {
@@ -18,21 +16,8 @@ struct Case {
   RunOptions options;
 };
 
-std::string describe(const Case& c) {
-  std::ostringstream text;
-  const Selection& s = c.options.attend.selection;
-  text << "head_dim " << c.shape.head_dim << " kv_heads " << c.shape.kv_heads << " group "
-       << c.shape.group << " kv/q_len";
-  for (const SequenceShape& q : c.shape.sequences) text << ' ' << q.kv_len << '/' << q.q_len;
-  text << " data " << name_of(c.shape.data) << " q " << name_of(c.shape.q_dtype) << " out "
-       << name_of(c.options.out) << " policy " << static_cast<int>(s.policy) << " budget "
-       << static_cast<int>(s.budget.kind) << ':' << s.budget.value << " tau " << s.tau << " sink "
-       << s.force_sink << " seed " << c.shape.seed;
-  return text.str();
-}
-
 void check(const Case& c) {
-  SCOPED_TRACE(describe(c));
+  SCOPED_TRACE(describe(c.shape, c.options));
   const Problem problem = make_problem(c.shape);
   const DeviceCache filled = fill_device(problem);
   CudaAttendPlan plan = make_plan(problem, filled);

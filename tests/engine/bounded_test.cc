@@ -3,7 +3,6 @@
 // attend against the double-precision oracle, over the grid of shapes and options, within the
 // derived bound.
 #include <algorithm>
-#include <sstream>
 
 #include "support/isa.h"
 #include "support/run.h"
@@ -16,24 +15,8 @@ struct Case {
   RunOptions options;
 };
 
-std::string describe(const Case& c) {
-  std::ostringstream text;
-  const Selection& s = c.options.attend.selection;
-  text << "head_dim " << c.shape.head_dim << " kv_heads " << c.shape.kv_heads << " group "
-       << c.shape.group << " kv/q_len";
-  for (const SequenceShape& q : c.shape.sequences) text << ' ' << q.kv_len << '/' << q.q_len;
-  text << " data " << name_of(c.shape.data) << " q " << name_of(c.shape.q_dtype) << " out "
-       << name_of(c.options.out) << " policy " << static_cast<int>(s.policy) << " budget "
-       << static_cast<int>(s.budget.kind) << ':' << s.budget.value << " tau " << s.tau << " unit "
-       << static_cast<int>(s.unit) << " sink " << s.force_sink << " own " << s.force_own << " mode "
-       << static_cast<int>(c.options.attend.mode) << " split " << c.options.attend.split_blocks
-       << " centre " << c.shape.numerics.centre_k << " high tier "
-       << static_cast<int>(c.shape.high_tier) << " seed " << c.shape.seed;
-  return text.str();
-}
-
 void check(const Case& c) {
-  SCOPED_TRACE(describe(c));
+  SCOPED_TRACE(describe(c.shape, c.options));
   const Problem problem = make_problem(c.shape);
   const FilledCache filled = fill_cache(problem);
   const Output output = run(problem, filled, c.options);

@@ -106,6 +106,22 @@ oracle::Problem oracle_problem(const Problem& problem, const KvSource& source,
   return ::testing::AssertionFailure() << text.str();
 }
 
+std::string describe(const ProblemShape& shape, const RunOptions& options) {
+  std::ostringstream text;
+  const Selection& s = options.attend.selection;
+  text << "head_dim " << shape.head_dim << " kv_heads " << shape.kv_heads << " group "
+       << shape.group << " kv/q_len";
+  for (const SequenceShape& q : shape.sequences) text << ' ' << q.kv_len << '/' << q.q_len;
+  text << " data " << name_of(shape.data) << " q " << name_of(shape.q_dtype) << " out "
+       << name_of(options.out) << " policy " << static_cast<int>(s.policy) << " budget "
+       << static_cast<int>(s.budget.kind) << ':' << s.budget.value << " tau " << s.tau << " unit "
+       << static_cast<int>(s.unit) << " sink " << s.force_sink << " own " << s.force_own << " mode "
+       << static_cast<int>(options.attend.mode) << " split " << options.attend.split_blocks
+       << " centre " << shape.numerics.centre_k << " high tier "
+       << static_cast<int>(shape.high_tier) << " seed " << shape.seed;
+  return text.str();
+}
+
 void expect_oracle(const Problem& problem, const KvSource& source, const RunOptions& options,
                    const Output& output, const Definition& definition) {
   ASSERT_TRUE(output.status.ok()) << output.status.message();

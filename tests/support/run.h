@@ -20,6 +20,9 @@ struct RunOptions {
   Executor* executor = nullptr;
 };
 
+// One line that says which case failed.
+std::string describe(const ProblemShape& shape, const RunOptions& options);
+
 struct Output {
   Status status;
   Tensor out;              // [tokens, q_heads, head_dim]
