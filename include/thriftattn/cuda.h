@@ -143,7 +143,8 @@ class CudaAttendPlan {
 };
 
 struct CudaAttendParams {
-  ConstTensorView q;     // device [tokens, q_heads, head_dim], F16 or BF16
+  // Device [tokens, q_heads, head_dim], F16 or BF16; rows begin at multiples of 16 bytes.
+  ConstTensorView q;
   TensorView out;        // device [tokens, q_heads, head_dim], F32, F16 or BF16
   float* lse = nullptr;  // device [tokens, q_heads], natural log; nullptr = not written
   std::span<const SequenceId> sequences = {};
@@ -151,9 +152,11 @@ struct CudaAttendParams {
   // Units are one kv head of one sequence: its rows of a call choose together. Budgets: kFraction,
   // kCount and kAll. `unit` and `seed` are not used; policies: kFp4Mass, kBlockMean and kQuest.
   Selection selection;
-  float softmax_scale = 0.0f;         // 0 means 1 / sqrt(head_dim)
-  std::int64_t crossover_tokens = 0;  // sequences shorter than this are computed in 16 bit
-  CudaAttendState* state = nullptr;   // read and written; nullptr = from scratch
+  float softmax_scale = 0.0f;  // 0 means 1 / sqrt(head_dim)
+  // Sequences shorter than this are computed in 16 bit. On an H200 that pays for calls of fewer
+  // than some 16K tokens in all.
+  std::int64_t crossover_tokens = 0;
+  CudaAttendState* state = nullptr;  // read and written; nullptr = from scratch
   // false: the state's sets are used and kept. Sets that are a few steps old select almost as well,
   // and choosing them takes a kernel. A sequence's first call always chooses.
   bool refresh = true;
