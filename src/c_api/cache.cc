@@ -1,49 +1,40 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
-#include <span>
 
+#include "c_api/convert.h"
 #include "c_api/guard.h"
 #include "c_api/handles.h"
 #include "thriftattn/kv_cache.h"
 
 namespace {
 
-using thriftattn::ConstTensorView;
 using thriftattn::HighTier;
 using thriftattn::invalid_argument;
-using thriftattn::Numerics;
 using thriftattn::PagedKvCache;
 using thriftattn::PagedKvCacheConfig;
-using thriftattn::ScaleRule;
 using thriftattn::Status;
 using namespace thriftattn::c_api;
 
-constexpr std::int32_t kScaleRules = 2;
 constexpr std::int32_t kHighTiers = 2;
 // The struct ended here once.
 constexpr std::size_t kFirstConfigSize = offsetof(thriftattn_cache_config, high_tier);
 
 thriftattn_cache_config default_config() {
-  const Numerics numerics;
   thriftattn_cache_config config = {};
-  config.scale_rule = static_cast<std::int32_t>(numerics.scale_rule);
-  config.centre_k = numerics.centre_k;
-  config.token_norms = numerics.token_norms;
+  write_numerics({}, &config);
   return config;
 }
 
 Status read_config(const thriftattn_cache_config* in, PagedKvCacheConfig* out) {
   thriftattn_cache_config config = default_config();
   Status status = read_struct(in, "config", kFirstConfigSize, &config);
-  if (status.ok()) status = check_enum("config.scale_rule", config.scale_rule, kScaleRules);
+  if (status.ok()) status = read_numerics(config, &out->numerics);
   if (status.ok()) status = check_enum("config.high_tier", config.high_tier, kHighTiers);
   if (!status.ok()) return status;
   out->kv_heads = config.kv_heads;
   out->head_dim = config.head_dim;
   out->pages = config.pages;
-  out->numerics = {static_cast<ScaleRule>(config.scale_rule), config.centre_k != 0,
-                   config.token_norms != 0};
   out->channel_bounds = config.channel_bounds != 0;
   out->high_tier = static_cast<HighTier>(config.high_tier);
   return {};
@@ -124,13 +115,9 @@ thriftattn_status thriftattn_cache_append(thriftattn_cache* cache, const int32_t
     if (cache == nullptr || k == nullptr || v == nullptr) {
       return invalid_argument("cache, k or v is NULL");
     }
-    Status status = check_sequences(sequences, sequence_count, offsets);
-    ConstTensorView k_view;
-    ConstTensorView v_view;
-    if (status.ok()) status = read_tensor(*k, "k.dtype", &k_view);
-    if (status.ok()) status = read_tensor(*v, "v.dtype", &v_view);
+    AppendRows rows;
+    Status status = read_append(sequences, sequence_count, offsets, *k, *v, &rows);
     if (!status.ok()) return status;
-    const auto count = static_cast<std::size_t>(sequence_count);
-    return cache->cache.append({sequences, count}, {offsets, count + 1}, k_view, v_view);
+    return cache->cache.append(rows.sequences, rows.offsets, rows.k, rows.v);
   });
 }
