@@ -68,6 +68,7 @@ class CommandTest(unittest.TestCase):
             ["model-shape", "inspect", "--model-shape", "gpt"],
             ["policy", "inspect", "--policy", "best"],
             ["kv-len", "inspect", "--kv-len", "0"],
+            ["--model", "inspect", "--capture", "some.safetensors"],
         ):
             with self.subTest(args=args):
                 self.expect_error(2, word, *args)

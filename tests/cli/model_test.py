@@ -5,6 +5,7 @@
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,36 @@ class ModelTest(unittest.TestCase):
                                "fp16,fp4_all,thrift", "--no-decode-speed")
         kl = {arm["name"]: arm["kl"] for arm in report["arms"]}
         self.assertLess(kl["thrift"], kl["fp4_all"])
+
+    def test_capture(self):
+        file = self.path / "some.safetensors"
+
+        def inspect(ctx, layers, *args):
+            return run("inspect", "--model", "smollm2", "--text", self.path / "text.txt", "--ctx", ctx,
+                       "--steps", 5, "--layers", layers, "--capture", file, *args)
+
+        for word, args in (("--layers 30", (600, "30")), ("--capture-mib", (8192, "3,17", "--capture-mib", 12))):
+            result = inspect(*args)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(word, result.stderr.splitlines()[-1])
+            self.assertFalse(file.exists())
+
+        result = inspect(600, "3,17")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        # What the model gave is what attend makes of the capture.
+        lines = [line.split() for line in result.stdout.splitlines()]
+        replay = {line[0]: float(line[-1]) for line in lines if line and line[0] in ("3", "17")}
+        self.assertEqual(list(replay), ["3", "17"], result.stdout)
+        self.assertLess(max(replay.values()), 1e-5)
+        content = file.read_bytes()
+        (length,) = struct.unpack("<Q", content[:8])
+        header = json.loads(content[8:8 + length])
+        metadata = header.pop("__metadata__")
+        self.assertEqual(metadata["layer.3.softmax_scale"], "0.125")
+        self.assertEqual(header["layer.3.k"]["shape"], [600, 3, 64])
+        self.assertEqual(header["layer.17.q"]["shape"], [5, 9, 64])
+        self.assertEqual(header["layer.17.out"]["dtype"], "F32")
+        self.assertEqual(max(tensor["data_offsets"][1] for tensor in header.values()), len(content) - 8 - length)
 
     def test_bad_wishes(self):
         text = self.path / "text.txt"

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// thriftattn inspect: what one cache and one decode call look like, block by block.
+// thriftattn inspect: what one cache and one decode call look like, block by block; with --model,
+// how the layers of a real model attend.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "arms.h"
 #include "commands.h"
 #include "error.h"
+#include "inspect_model.h"
 #include "synthetic.h"
 #include "thriftattn/attention.h"
 #include "thriftattn/device.h"
@@ -29,6 +31,7 @@ struct InspectOptions {
   std::string high_tier = "rows16";
   std::string isa;
   std::uint64_t seed = 1;
+  ModelInspection of_model;
 };
 
 char fate_letter(std::uint8_t fate) {
@@ -195,7 +198,7 @@ void run_inspect(const InspectOptions& options) {
 void add_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* inspect =
-      app.add_subcommand("inspect", "Show one cache and one decode call on made-up data");
+      app.add_subcommand("inspect", "Show one cache and one decode call, or a model's attention");
   inspect->add_option("--model-shape", options->model_shape, "smollm2, gemma3-270m or llama3-8b")
       ->capture_default_str();
   inspect->add_option("--kv-len", options->kv_len, "Tokens in the cache")
@@ -212,7 +215,14 @@ void add_inspect(CLI::App& app) {
   inspect->add_option("--high-tier", options->high_tier, "rows16 or nested")->capture_default_str();
   inspect->add_option("--isa", options->isa, "Instruction set; the fastest by default");
   inspect->add_option("--seed", options->seed, "Of the data")->capture_default_str();
-  inspect->callback([options] { run_inspect(*options); });
+  add_model_options(*inspect, options->of_model);
+  inspect->callback([options] {
+    if (options->of_model.model.empty()) {
+      run_inspect(*options);
+    } else {
+      inspect_model(options->of_model);
+    }
+  });
 }
 
 }  // namespace thriftattn::cli

@@ -63,6 +63,8 @@ LlamaContext make_context(llama_model* model, const ContextParams& params) {
   context.offload_kqv = true;
   context.swa_full = false;
   context.no_perf = true;
+  context.cb_eval = params.on_node;
+  context.cb_eval_user_data = params.on_node_data;
   LlamaContext result(llama_init_from_model(model, context));
   if (!result) {
     throw failure("llama.cpp cannot make a context of {} tokens (memory?)", params.capacity);

@@ -30,6 +30,9 @@ struct ContextParams {
   std::int64_t capacity = 0;  // tokens
   int chunk = 0;              // tokens of one llama_decode, at most
   int threads = 1;
+  // Asked about each node of a graph and called for those that it wants; nullptr = nobody asks.
+  ggml_backend_sched_eval_callback on_node = nullptr;
+  void* on_node_data = nullptr;
 };
 // A context whose KV cache is 16 bit and belongs to the module. Throws CliError.
 LlamaContext make_context(llama_model* model, const ContextParams& params);
