@@ -32,6 +32,7 @@ enum class Pass : std::uint8_t {
   kLow,      // the low tier
   kHigh,     // the high tier
   kRescore,  // the high tier, of rows whose low-tier scores are kept
+  kValue,    // V, in the tier of each row
 };
 
 // Scratch of one thread.
@@ -81,6 +82,7 @@ class Panel {
   // marked.
   [[nodiscard]] selection::UnitView unit_view(int unit, std::uint8_t skip);
   void compute_masses();
+  void prefetch_after(std::int64_t block, std::int64_t end, Pass pass) const;
   void score_rows(std::int64_t block, const std::vector<int>& rows, Pass pass,
                   ThreadScratch& scratch);
   void value_rows(std::int64_t block, const std::vector<int>& rows, bool high, int split,

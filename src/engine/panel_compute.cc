@@ -73,8 +73,29 @@ void Panel::quantise_q() {
   }
 }
 
+// Blocks of a cold cache come from memory: starts the loads of the block of this split that the
+// step reads after this one. The first unit stands for all.
+void Panel::prefetch_after(std::int64_t block, std::int64_t end, Pass pass) const {
+  const auto reads = [&](std::int64_t b) {
+    const std::uint8_t f = fate_[b];
+    if (pass == Pass::kValue) return !(f & kFateTail);
+    return pass != Pass::kRescore || ((f & kFatePromotedK) && !(f & kFateForced));
+  };
+  if (!reads(block)) return;
+  do {
+    if (++block == end) return;
+  } while (!reads(block));
+  const BlockView& view = views_[block];
+  const bool value = pass == Pass::kValue;
+  const bool high = fate_[block] & (kFateForced | (value ? kFatePromotedV : kFatePromotedK));
+  if (!high || view.nested()) engine::prefetch(value ? view.low.v : view.low.k);
+  if (high && view.nested()) engine::prefetch(value ? view.residual.v : view.residual.k);
+  if (high && !view.nested()) engine::prefetch(value ? view.v : view.k, head_dim_);
+}
+
 void Panel::score(int split, ThreadScratch& scratch) {
   for (std::int64_t b = blocks_of(split).begin; b < blocks_of(split).end; ++b) {
+    prefetch_after(b, blocks_of(split).end, Pass::kLow);
     scratch.low.clear();
     scratch.high.clear();
     for (int r = 0; r < rows_; ++r) {
@@ -94,6 +115,7 @@ void Panel::score(int split, ThreadScratch& scratch) {
 void Panel::rescore(int split, ThreadScratch& scratch) {
   if (selected_) return;
   for (std::int64_t b = blocks_of(split).begin; b < blocks_of(split).end; ++b) {
+    prefetch_after(b, blocks_of(split).end, Pass::kRescore);
     scratch.high.clear();
     for (int r = 0; r < rows_; ++r) {
       const std::uint8_t f = fate(r / plan_.rows_per_unit, b);
@@ -198,6 +220,7 @@ void Panel::value(int split, ThreadScratch& scratch) {
   std::fill_n(out_.data() + static_cast<std::size_t>(split) * rows_ * head_dim_,
               static_cast<std::size_t>(rows_) * head_dim_, 0.0f);
   for (std::int64_t b = blocks_of(split).begin; b < blocks_of(split).end; ++b) {
+    prefetch_after(b, blocks_of(split).end, Pass::kValue);
     scratch.low.clear();
     scratch.high.clear();
     for (int r = 0; r < rows_; ++r) {

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "numeric/e8m0.h"
-#include "numeric/half.h"
 
 namespace thriftattn::engine {
 namespace {
@@ -15,14 +14,20 @@ const void* row_of(const RowsView& rows, int token) {
   return static_cast<const char*>(rows.data) + token * rows.stride_bytes;
 }
 
+void prefetch_bytes(const void* data, std::int64_t bytes) {
+  constexpr std::int64_t kLine = 64;
+  for (std::int64_t i = 0; i < bytes; i += kLine) {
+    __builtin_prefetch(static_cast<const char*>(data) + i);
+  }
+}
+
 // Values of token t are code * scale * 2^(exponents[t] - 127 - shift).
 void unpack_v(const KernelTable& kernels, const Nvfp4Panel& panel, const std::uint8_t* exponents,
               int shift, float* out) {
   float factor[kBlockTokens];
   const float zero[kBlockTokens] = {};
-  for (int t = 0; t < kBlockTokens; ++t) {
-    factor[t] = std::ldexp(numeric::e8m0_to_float(exponents[t]), -shift);
-  }
+  const float down = numeric::power_of_two(-shift);
+  for (int t = 0; t < kBlockTokens; ++t) factor[t] = numeric::e8m0_to_float(exponents[t]) * down;
   kernels.unpack_nvfp4(panel, factor, zero, out);
 }
 
@@ -32,7 +37,7 @@ void unpack_k_low(const KernelTable& kernels, const LowTile& tile, float* out) {
   float factor[kMaxHeadDim];
   float mean[kMaxHeadDim];
   std::fill_n(factor, tile.k.contraction, std::ldexp(1.0f, tile.k_exponent));
-  for (int d = 0; d < tile.k.contraction; ++d) mean[d] = numeric::half_to_float(tile.k_mean[d]);
+  kernels.unpack_half(tile.k_mean, 0, 1, tile.k.contraction, mean);
   kernels.unpack_nvfp4(tile.k, factor, mean, out);
 }
 
@@ -79,6 +84,18 @@ void unpack_v_high(const KernelTable& kernels, const RowsView& rows, int head_di
   }
   for (int t = 0; t < kBlockTokens; ++t) {
     if (!(needed >> t & 1)) std::fill_n(out + t * head_dim, head_dim, 0.0f);
+  }
+}
+
+void prefetch(const Nvfp4Panel& panel) {
+  const std::int64_t values = std::int64_t{panel.contraction} * panel.lanes;
+  prefetch_bytes(panel.codes, values / 2);
+  prefetch_bytes(panel.scales, values / kScaleGroup);
+}
+
+void prefetch(const RowsView& rows, int head_dim) {
+  for (int t = 0; t < kBlockTokens; ++t) {
+    prefetch_bytes(row_of(rows, t), head_dim * std::int64_t{sizeof(half_t)});
   }
 }
 

@@ -27,4 +27,8 @@ void unpack_v_residual(const KernelTable& kernels, const ResidualTile& tile, con
 void unpack_v_high(const KernelTable& kernels, const RowsView& rows, int head_dim,
                    std::uint64_t needed, float* out);
 
+// Start the loads of an operand, which go on while another block is computed.
+void prefetch(const Nvfp4Panel& panel);
+void prefetch(const RowsView& rows, int head_dim);
+
 }  // namespace thriftattn::engine
