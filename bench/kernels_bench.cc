@@ -60,6 +60,14 @@ struct Block {
   }
   [[nodiscard]] GemmArgs scores(int rows) const { return gemm(rows, head_dim, kBlockTokens); }
   [[nodiscard]] GemmArgs values(int rows) const { return gemm(rows, kBlockTokens, head_dim); }
+  [[nodiscard]] GemmNvfp4Args coded(int rows, const Nvfp4Panel& codes_of) const {
+    return {.a = a_rows.data(),
+            .rows = rows,
+            .panel = codes_of,
+            .factor = factor.data(),
+            .bias = bias.data(),
+            .c = c_rows.data()};
+  }
 
  private:
   [[nodiscard]] GemmArgs gemm(int rows, int contraction, int lanes) const {
@@ -108,12 +116,16 @@ void add_unpack(const std::string& isa, const KernelTable* kernels, Block* block
 }
 
 void add_gemm(const std::string& isa, const KernelTable* kernels, Block* block) {
-  for (const int rows : {1, 3, 4, 16, 64}) {
+  for (const int rows : {1, 2, 3, 4, 6, 8, 16, 64}) {
     const std::string shape =
         "/hd" + std::to_string(block->head_dim) + "/rows" + std::to_string(rows);
     const double flops = 2.0 * rows * block->head_dim * kBlockTokens;
     add(isa + "/gemm_scores" + shape, flops, [=] { kernels->gemm(block->scores(rows)); });
     add(isa + "/gemm_values" + shape, flops, [=] { kernels->gemm(block->values(rows)); });
+    add(isa + "/gemm_nvfp4_scores" + shape, flops,
+        [=] { kernels->gemm_nvfp4(block->coded(rows, block->k())); });
+    add(isa + "/gemm_nvfp4_values" + shape, flops,
+        [=] { kernels->gemm_nvfp4(block->coded(rows, block->v())); });
   }
 }
 

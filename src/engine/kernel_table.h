@@ -22,6 +22,18 @@ struct GemmArgs {
   bool accumulate = false;    // start from c instead of 0
 };
 
+// The same product with an operand that is still in codes: panel[i][lane] = fma(code * factor[i],
+// scale, bias[i]), as unpack_nvfp4 defines it.
+struct GemmNvfp4Args {
+  const float* const* a = nullptr;  // [rows] pointers to [panel.contraction]
+  int rows = 0;
+  Nvfp4Panel panel;
+  const float* factor = nullptr;  // [panel.contraction]
+  const float* bias = nullptr;    // [panel.contraction]
+  float* const* c = nullptr;      // [rows] pointers to [panel.lanes]
+  bool accumulate = false;        // start from c instead of 0
+};
+
 struct KernelTable {
   const char* name;
 
@@ -32,6 +44,10 @@ struct KernelTable {
   // The same, transposed: out [dim, 64] from 64 rows.
   void (*unpack_half_transposed)(const half_t* in, std::int64_t stride, int dim, float* out);
   void (*gemm)(const GemmArgs& args);
+  // unpack_nvfp4 and gemm in one, to the bit. No panel is written, but every few rows decode anew:
+  // it is the faster way for up to decoding_rows rows.
+  void (*gemm_nvfp4)(const GemmNvfp4Args& args);
+  int decoding_rows;
 
   // For each of `rows` rows of 64 scores: maximum[r] = max (a zero is +0), sum[r] = sum of
   // exp(score - max); -inf and 0 where all are -inf. A score of NaN or +inf makes both NaN. The sum

@@ -10,6 +10,7 @@
 #include "engine/buffer.h"
 #include "engine/kernel_table.h"
 #include "engine/plan.h"
+#include "engine/product.h"
 #include "selection/rank.h"
 #include "thriftattn/attention.h"
 
@@ -37,8 +38,7 @@ enum class Pass : std::uint8_t {
 
 // Scratch of one thread.
 struct ThreadScratch {
-  Buffer<float> panel;    // an unpacked block
-  Buffer<float> rows;     // foreign rows before transposing
+  ProductScratch product;
   Buffer<float> weights;  // [rows, 64] of one block
   std::vector<const float*> a;
   std::vector<float*> c;

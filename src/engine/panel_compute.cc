@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "engine/panel.h"
-#include "engine/unpack.h"
+#include "engine/product.h"
 #include "numeric/dtype.h"
 #include "numeric/magnitude.h"
 #include "numeric/nvfp4.h"
@@ -128,7 +128,6 @@ void Panel::rescore(int split, ThreadScratch& scratch) {
 void Panel::score_rows(std::int64_t block, const std::vector<int>& rows, Pass pass,
                        ThreadScratch& scratch) {
   if (rows.empty()) return;
-  float* panel = scratch.panel.reserve(std::size_t{kMaxHeadDim} * kBlockTokens);
   const BlockView& view = views_[block];
   const float* q = pass == Pass::kLow && low_q_ ? q_low_.data() : q_.data();
   scratch.a.clear();
@@ -138,27 +137,16 @@ void Panel::score_rows(std::int64_t block, const std::vector<int>& rows, Pass pa
     scratch.c.push_back(scores(block, r));
   }
   const int count = static_cast<int>(rows.size());
-  const auto dot = [&](bool accumulate) {
-    call_->kernels->gemm({.a = scratch.a.data(),
-                          .rows = count,
-                          .panel = panel,
-                          .contraction = head_dim_,
-                          .lanes = kBlockTokens,
-                          .c = scratch.c.data(),
-                          .accumulate = accumulate});
-  };
+  ProductRows product{.a = scratch.a.data(), .c = scratch.c.data(), .count = count};
+  Products products(*call_->kernels, head_dim_, scratch.product);
   // The kept score of a nested block is the first of its two dots, unless q was rounded for it.
   const bool keep_low = pass == Pass::kRescore && !low_q_;
-  if (pass == Pass::kLow || (view.nested() && !keep_low)) {
-    unpack_k_low(*call_->kernels, view.low, panel);
-    dot(false);
-  }
+  if (pass == Pass::kLow || (view.nested() && !keep_low)) products.k_low(view.low, product);
   if (pass != Pass::kLow && view.nested()) {
-    unpack_k_residual(*call_->kernels, view.residual, panel);
-    dot(true);
+    product.accumulate = true;
+    products.k_residual(view.residual, product);
   } else if (pass != Pass::kLow) {
-    unpack_k_high(*call_->kernels, view.k, head_dim_, scratch.rows, panel);
-    dot(false);
+    products.k_high(view.k, product);
   }
   for (int i = 0; i < count; ++i) {
     const std::uint64_t visible = mask(rows[i], block);
@@ -237,7 +225,6 @@ void Panel::value_rows(std::int64_t block, const std::vector<int>& rows, bool hi
                        ThreadScratch& scratch) {
   if (rows.empty()) return;
   const BlockView& view = views_[block];
-  float* panel = scratch.panel.reserve(std::size_t{kMaxHeadDim} * kBlockTokens);
   float* weights = scratch.weights.reserve(static_cast<std::size_t>(rows_) * kBlockTokens);
   const bool nested = view.nested();
   // A NaN that one row masks must not meet its zero weight.
@@ -253,29 +240,20 @@ void Panel::value_rows(std::int64_t block, const std::vector<int>& rows, bool hi
     scratch.a.push_back(p);
     scratch.c.push_back(out_.data() + (static_cast<std::size_t>(split) * rows_ + r) * head_dim_);
   }
-  const auto add = [&](std::size_t first, std::size_t count) {
-    call_->kernels->gemm({.a = scratch.a.data() + first,
-                          .rows = static_cast<int>(count),
-                          .panel = panel,
-                          .contraction = kBlockTokens,
-                          .lanes = head_dim_,
-                          .c = scratch.c.data() + first,
-                          .accumulate = true});
-  };
-  if (!high || nested) {
-    unpack_v_low(*call_->kernels, view.low, panel);
-    add(0, rows.size());
-  }
+  Products products(*call_->kernels, head_dim_, scratch.product);
+  ProductRows product{.a = scratch.a.data(),
+                      .c = scratch.c.data(),
+                      .count = static_cast<int>(rows.size()),
+                      .accumulate = true};
+  if (!high || nested) products.v_low(view.low, product);
   if (high && nested) {
-    unpack_v_residual(*call_->kernels, view.residual, view.low, panel);
-    add(0, rows.size());
+    products.v_residual(view.residual, view.low, product);
   } else if (high && !one_by_one) {
-    unpack_v_high(*call_->kernels, view.v, head_dim_, needed, panel);
-    add(0, rows.size());
+    products.v_high(view.v, needed, product);
   }
-  for (std::size_t i = 0; i < rows.size() && one_by_one; ++i) {
-    unpack_v_high(*call_->kernels, view.v, head_dim_, mask(rows[i], block), panel);
-    add(i, 1);
+  product.count = 1;
+  for (std::size_t i = 0; i < rows.size() && one_by_one; ++i, ++product.a, ++product.c) {
+    products.v_high(view.v, mask(rows[i], block), product);
   }
 }
 

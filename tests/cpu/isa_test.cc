@@ -64,6 +64,8 @@ TEST_F(Isa, TablesAreComplete) {
     EXPECT_NE(kernels->unpack_half, nullptr);
     EXPECT_NE(kernels->unpack_half_transposed, nullptr);
     EXPECT_NE(kernels->gemm, nullptr);
+    EXPECT_NE(kernels->gemm_nvfp4, nullptr);
+    EXPECT_GT(kernels->decoding_rows, 0);
     EXPECT_NE(kernels->block_softmax, nullptr);
     EXPECT_NE(kernels->block_weights, nullptr);
   }

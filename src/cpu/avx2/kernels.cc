@@ -16,6 +16,8 @@ constexpr KernelTable kKernels = {.name = "avx2",
                                   .unpack_half = avx2::unpack_half,
                                   .unpack_half_transposed = avx2::unpack_half_transposed,
                                   .gemm = avx2::gemm,
+                                  .gemm_nvfp4 = avx2::gemm_nvfp4,
+                                  .decoding_rows = 3,
                                   .block_softmax = avx2::block_softmax,
                                   .block_weights = avx2::block_weights};
 

@@ -19,6 +19,7 @@ using Words = __m256i;
 constexpr int kLanes = 8;
 constexpr int kAccumulators =
     12;  // of a gemm tile; with two of the panel and one of a, 15 of 16 registers
+constexpr int kDecodingAccumulators = 6;  // of a gemm_nvfp4 tile, which holds words and scales too
 
 THRIFTATTN_INLINE Vec zero() { return _mm256_setzero_ps(); }
 THRIFTATTN_INLINE Vec broadcast(float x) { return _mm256_set1_ps(x); }

@@ -16,6 +16,8 @@ constexpr KernelTable kKernels = {.name = "avx512",
                                   .unpack_half = avx512::unpack_half,
                                   .unpack_half_transposed = avx512::unpack_half_transposed,
                                   .gemm = avx512::gemm,
+                                  .gemm_nvfp4 = avx512::gemm_nvfp4,
+                                  .decoding_rows = 6,
                                   .block_softmax = avx512::block_softmax,
                                   .block_weights = avx512::block_weights};
 

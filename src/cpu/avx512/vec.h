@@ -19,6 +19,7 @@ using Words = __m512i;
 constexpr int kLanes = 16;
 constexpr int kAccumulators =
     24;  // of a gemm tile; with four of the panel and one of a, 29 of 32 registers
+constexpr int kDecodingAccumulators = 16;  // of a gemm_nvfp4 tile, which holds words and scales too
 
 THRIFTATTN_INLINE Vec zero() { return _mm512_setzero_ps(); }
 THRIFTATTN_INLINE Vec broadcast(float x) { return _mm512_set1_ps(x); }

@@ -16,16 +16,17 @@ namespace {
 
 constexpr int kPartials = 16;  // interleaved partial sums of a row of scores
 
+float element(const Nvfp4Panel& panel, int i, int lane, float factor, float bias) {
+  const std::uint32_t word = panel.codes[std::int64_t{i / 8} * panel.lanes + lane];
+  const std::uint8_t scale = panel.scales[std::int64_t{i / kScaleGroup} * panel.lanes + lane];
+  const auto nibble = static_cast<std::uint8_t>(word >> (4 * (i % 8)) & 15);
+  return std::fma(numeric::e2m1_to_float(nibble) * factor, numeric::e4m3_to_float(scale), bias);
+}
+
 void unpack_nvfp4(const Nvfp4Panel& panel, const float* factor, const float* bias, float* out) {
-  const int lanes = panel.lanes;
   for (int i = 0; i < panel.contraction; ++i) {
-    const std::uint32_t* codes = panel.codes + std::int64_t{i / 8} * lanes;
-    const std::uint8_t* scales = panel.scales + std::int64_t{i / kScaleGroup} * lanes;
-    for (int lane = 0; lane < lanes; ++lane) {
-      const auto nibble = static_cast<std::uint8_t>(codes[lane] >> (4 * (i % 8)) & 15);
-      const float code = numeric::e2m1_to_float(nibble);
-      const float scale = numeric::e4m3_to_float(scales[lane]);
-      out[i * lanes + lane] = std::fma(code * factor[i], scale, bias[i]);
+    for (int lane = 0; lane < panel.lanes; ++lane) {
+      out[i * panel.lanes + lane] = element(panel, i, lane, factor[i], bias[i]);
     }
   }
 }
@@ -51,6 +52,20 @@ void gemm(const GemmArgs& args) {
       float sum = args.accumulate ? c[lane] : 0.0f;
       for (int i = 0; i < args.contraction; ++i) {
         sum = std::fma(a[i], args.panel[i * args.lanes + lane], sum);
+      }
+      c[lane] = sum;
+    }
+  }
+}
+
+void gemm_nvfp4(const GemmNvfp4Args& args) {
+  for (int row = 0; row < args.rows; ++row) {
+    const float* a = args.a[row];
+    float* c = args.c[row];
+    for (int lane = 0; lane < args.panel.lanes; ++lane) {
+      float sum = args.accumulate ? c[lane] : 0.0f;
+      for (int i = 0; i < args.panel.contraction; ++i) {
+        sum = std::fma(a[i], element(args.panel, i, lane, args.factor[i], args.bias[i]), sum);
       }
       c[lane] = sum;
     }
@@ -109,6 +124,8 @@ constexpr KernelTable kKernels = {.name = "scalar",
                                   .unpack_half = unpack_half,
                                   .unpack_half_transposed = unpack_half_transposed,
                                   .gemm = gemm,
+                                  .gemm_nvfp4 = gemm_nvfp4,
+                                  .decoding_rows = 1,
                                   .block_softmax = block_softmax,
                                   .block_weights = block_weights};
 

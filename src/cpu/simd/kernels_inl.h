@@ -13,7 +13,6 @@
 namespace thriftattn::cpu::THRIFTATTN_SIMD {
 namespace {
 
-constexpr int kCodesPerWord = 8;
 constexpr int kPartials = 16;
 constexpr int kPartialVecs = kPartials / kLanes;
 constexpr int kBlockVecs = kBlockTokens / kLanes;
