@@ -96,16 +96,36 @@ TEST_P(Bits, AnyNumberOfThreads) {
   }
 }
 
-// Decode of one long sequence: the splits of one panel are shared between threads.
+// Decode of one long sequence: threads share the splits of two panels, which one thread alone
+// computes one after the other.
 TEST_P(Bits, AnyNumberOfThreadsForOneRow) {
-  const Problem problem =
-      make_problem({.head_dim = 64, .group = 4, .sequences = {{slow() ? 1500 : 5000, 1}}});
+  const Problem problem = make_problem(
+      {.head_dim = 64, .kv_heads = 2, .group = 4, .sequences = {{slow() ? 1500 : 5000, 1}}});
   const FilledCache filled = fill_cache(problem);
+  BackwardsExecutor backwards;
   const std::unique_ptr<Executor> pool = make_thread_pool(4);
   RunOptions options = with_unit(SelectionUnit::kToken);
   const Output want = run(problem, filled, options);
+  options.executor = &backwards;
+  expect_same(want, run(problem, filled, options));
   options.executor = pool.get();
   for (int i = 0; i < 5; ++i) expect_same(want, run(problem, filled, options));
+}
+
+// The last splits have no blocks that somebody sees, and so no memory.
+TEST_P(Bits, AnyNumberOfThreadsWhereTheEndIsHidden) {
+  const Problem problem =
+      make_problem({.head_dim = 64, .kv_heads = 2, .group = 4, .sequences = {{900, 1}}});
+  CustomSource source(problem, RowFormat::kHalf);
+  source.visible_fn = [](int, std::int64_t, std::int64_t block) {
+    return block < 3 ? ~std::uint64_t{0} : 0;
+  };
+  const std::unique_ptr<Executor> pool = make_thread_pool(4);
+  RunOptions options = with_unit(SelectionUnit::kToken);
+  options.attend.split_blocks = 1;
+  const Output want = run(problem, source, options);
+  options.executor = pool.get();
+  expect_same(want, run(problem, source, options));
 }
 
 TEST_P(Bits, CompanyInTheBatch) {

@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <new>
 
 #include "support/custom_source.h"
 #include "support/run.h"
@@ -243,6 +245,31 @@ TEST(Refused, SourcesOfUnsupportedShape) {
     const Status status = attend(params, source);
     EXPECT_FALSE(status.ok()) << shape.kv_heads << ' ' << shape.head_dim;
     for (const float x : out) ASSERT_EQ(x, 77.0f) << shape.kv_heads << ' ' << shape.head_dim;
+  }
+}
+
+// Some thread meets the end of memory while others wait for its step: all of them get home.
+TEST(OutOfMemory, OnAnyThread) {
+  const Problem problem =
+      make_problem({.head_dim = 32, .kv_heads = 3, .group = 2, .sequences = {{2000, 1}}});
+  CustomSource source(problem, RowFormat::kHalf);
+  const CustomSource::Visible causal = source.visible_fn;
+  const Output want = run(problem, source);
+  for (const int threads : {1, 2, 8}) {
+    const std::unique_ptr<Executor> pool = make_thread_pool(threads);
+    RunOptions options;
+    options.executor = pool.get();
+    for (int calls = 0; calls < 96; calls += 19) {
+      std::atomic<int> left = calls;
+      source.visible_fn = [&](int sequence, std::int64_t token, std::int64_t block) {
+        if (left-- == 0) throw std::bad_alloc();
+        return causal(sequence, token, block);
+      };
+      const Output output = run(problem, source, options);
+      EXPECT_EQ(output.status.code(), StatusCode::kOutOfMemory) << output.status.message();
+      source.visible_fn = causal;
+      EXPECT_TRUE(run(problem, source, options).same_bits(want));
+    }
   }
 }
 
