@@ -39,7 +39,7 @@ thriftattn_status thriftattn_cuda_device_info(int32_t index, thriftattn_cuda_dev
 
 /* ---- Cache ---- */
 
-/* Where the 16-bit rows live. */
+/* Where the high tier of sealed blocks lives: rows, or residuals where it is nested. */
 typedef enum thriftattn_residence {
   THRIFTATTN_RESIDENCE_DEVICE = 0,
   THRIFTATTN_RESIDENCE_PINNED_HOST = 1
@@ -58,6 +58,7 @@ typedef struct thriftattn_cuda_cache_config {
   int32_t token_norms;    /* bool */
   int32_t channel_bounds; /* bool; needed by THRIFTATTN_POLICY_QUEST */
   int32_t residence;      /* thriftattn_residence */
+  int32_t high_tier;      /* thriftattn_high_tier */
 } thriftattn_cuda_cache_config;
 
 void thriftattn_cuda_cache_config_default(thriftattn_cuda_cache_config* config, size_t struct_size);

@@ -38,7 +38,8 @@ struct CudaDevice {
 // kUnsupported where the build has no CUDA or the machine no driver: the message says which.
 Result<std::vector<CudaDevice>> list_cuda_devices();
 
-// Where the 16-bit rows live. On the host only promoted blocks cross the bus.
+// Where the high tier of sealed blocks lives: rows, or residuals where it is nested. On the host
+// only promoted blocks cross the bus.
 enum class Residence : std::uint8_t { kDevice, kPinnedHost };
 
 struct CudaKvCacheConfig {
@@ -50,7 +51,10 @@ struct CudaKvCacheConfig {
   std::int64_t max_tokens = 131072;  // of one sequence
   Numerics numerics = {};
   bool channel_bounds = false;  // needed by policy quest
-  Residence high_tier = Residence::kDevice;
+  // Nested, pages hold tiles and residuals, and each of max_sequences has the rows of one open
+  // block.
+  HighTier high_tier = HighTier::kRows16;
+  Residence residence = Residence::kDevice;
 };
 
 // The KV cache of one layer on a device. The same pages, sequences and sealed values as a
@@ -153,8 +157,8 @@ struct CudaAttendParams {
   // kCount and kAll. `unit` and `seed` are not used; policies: kFp4Mass, kBlockMean and kQuest.
   Selection selection;
   float softmax_scale = 0.0f;  // 0 means 1 / sqrt(head_dim)
-  // Sequences shorter than this are computed in 16 bit. On an H200 that pays for calls of fewer
-  // than some 16K tokens in all.
+  // Sequences shorter than this are computed in the high tier. On an H200 that pays for calls of
+  // fewer than some 16K tokens in all.
   std::int64_t crossover_tokens = 0;
   CudaAttendState* state = nullptr;  // read and written; nullptr = from scratch
   // false: the state's sets are used and kept. Sets that are a few steps old select almost as well,

@@ -9,11 +9,11 @@
 namespace thriftattn::testing {
 namespace {
 
-class AppendGraph : public OnDevice {};
+class AppendGraph : public OnHighTier {};
 
 // `tokens` rows are captured and replayed with new values in the same memory each time.
-void replays_equal_direct_appends(std::int64_t tokens, int replays) {
-  CachePair pair({.head_dim = 128});
+void replays_equal_direct_appends(HighTier high_tier, std::int64_t tokens, int replays) {
+  CachePair pair({.head_dim = 128, .high_tier = high_tier});
   const SequenceId id = pair.add_sequence();
   const Tensor start = random_rows(30, 2, 128, 70);
   pair.append(id, start, start);
@@ -39,13 +39,13 @@ void replays_equal_direct_appends(std::int64_t tokens, int replays) {
   pair.expect_same({id});
 }
 
-TEST_F(AppendGraph, ReplaysEqualDirectAppends) { replays_equal_direct_appends(1, 70); }
-TEST_F(AppendGraph, ReplaysOfSeveralTokens) { replays_equal_direct_appends(7, 20); }
-TEST_F(AppendGraph, ReplaysOfLongAppends) { replays_equal_direct_appends(50, 9); }
+TEST_P(AppendGraph, ReplaysEqualDirectAppends) { replays_equal_direct_appends(GetParam(), 1, 70); }
+TEST_P(AppendGraph, ReplaysOfSeveralTokens) { replays_equal_direct_appends(GetParam(), 7, 20); }
+TEST_P(AppendGraph, ReplaysOfLongAppends) { replays_equal_direct_appends(GetParam(), 50, 9); }
 
-TEST_F(AppendGraph, AReplayWithoutRoomAppendsNothingAndSaysSo) {
+TEST_P(AppendGraph, AReplayWithoutRoomAppendsNothingAndSaysSo) {
   for (const std::int64_t tokens : {1, 40}) {
-    CachePair pair({});
+    CachePair pair({.high_tier = GetParam()});
     const SequenceId id = pair.add_sequence();
     const Tensor start = random_rows(64, 2, 64, 72);
     pair.append(id, start, start);
@@ -61,8 +61,8 @@ TEST_F(AppendGraph, AReplayWithoutRoomAppendsNothingAndSaysSo) {
   }
 }
 
-TEST_F(AppendGraph, AReplayForAFreedSequenceTouchesNoOtherPage) {
-  CachePair pair({});
+TEST_P(AppendGraph, AReplayForAFreedSequenceTouchesNoOtherPage) {
+  CachePair pair({.high_tier = GetParam()});
   const SequenceId gone = pair.add_sequence();
   const SequenceId kept = pair.add_sequence();
   const Tensor start = random_rows(10, 2, 64, 74);
@@ -79,8 +79,8 @@ TEST_F(AppendGraph, AReplayForAFreedSequenceTouchesNoOtherPage) {
   pair.expect_same({kept});
 }
 
-TEST_F(AppendGraph, ReservedButNotReplayedTokensAreForgottenBySynchronize) {
-  CachePair pair({});
+TEST_P(AppendGraph, ReservedButNotReplayedTokensAreForgottenBySynchronize) {
+  CachePair pair({.high_tier = GetParam()});
   const SequenceId id = pair.add_sequence();
   ASSERT_TRUE(pair.device.reserve(std::span(&id, 1), 100, {}).ok());
   EXPECT_EQ(pair.device.length(id).value(), 100);
@@ -88,6 +88,8 @@ TEST_F(AppendGraph, ReservedButNotReplayedTokensAreForgottenBySynchronize) {
   ASSERT_TRUE(pair.device.synchronize({}).ok());
   EXPECT_EQ(pair.device.length(id).value(), 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(HighTiers, AppendGraph, ::testing::ValuesIn(kBothTiers), name_of_param);
 
 }  // namespace
 }  // namespace thriftattn::testing

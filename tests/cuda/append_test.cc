@@ -52,12 +52,14 @@ Problem kv_problem(int head_dim, int kv_heads, DataKind data, const Numerics& nu
                        .numerics = numerics});
 }
 
-class Append : public OnDevice, public ::testing::WithParamInterface<std::tuple<int, bool>> {
+class Append : public OnDevice,
+               public ::testing::WithParamInterface<std::tuple<int, bool, HighTier>> {
  protected:
   [[nodiscard]] PairConfig config() const {
     PairConfig config;
     config.head_dim = std::get<0>(GetParam());
     config.numerics = std::get<1>(GetParam()) ? Numerics::plain() : Numerics{};
+    config.high_tier = std::get<2>(GetParam());
     return config;
   }
 };
@@ -86,9 +88,9 @@ TEST_P(Append, ChannelBoundsAreKeptWhereAskedFor) {
   pair.expect_same(ids);
 }
 
-TEST_P(Append, RowsInPinnedHostMemoryAreTheSame) {
+TEST_P(Append, HighTierInPinnedHostMemoryIsTheSame) {
   PairConfig c = config();
-  c.high_tier = Residence::kPinnedHost;
+  c.residence = Residence::kPinnedHost;
   CachePair pair(c);
   const auto ids =
       fill(pair, kv_problem(c.head_dim, c.kv_heads, DataKind::kNeedles, c.numerics), 30, 9);
@@ -96,19 +98,24 @@ TEST_P(Append, RowsInPinnedHostMemoryAreTheSame) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Numerics, Append,
-                         ::testing::Combine(::testing::Values(64, 128, 256), ::testing::Bool()),
+                         ::testing::Combine(::testing::Values(64, 128, 256), ::testing::Bool(),
+                                            ::testing::ValuesIn(kBothTiers)),
                          [](const auto& shape) {
                            return std::to_string(std::get<0>(shape.param)) +
-                                  (std::get<1>(shape.param) ? "Plain" : "Default");
+                                  (std::get<1>(shape.param) ? "Plain" : "Default") +
+                                  name_of(std::get<2>(shape.param));
                          });
 
-using AppendOnce = OnDevice;
+class AppendOnce : public OnHighTier {
+ protected:
+  [[nodiscard]] static PairConfig config() { return {.high_tier = GetParam()}; }
+};
 
-TEST_F(AppendOnce, EveryMixOfNumerics) {
+TEST_P(AppendOnce, EveryMixOfNumerics) {
   for (const ScaleRule rule : {ScaleRule::kFourOverSix, ScaleRule::kNearest}) {
     for (const bool centre : {true, false}) {
       for (const bool norms : {true, false}) {
-        PairConfig c;
+        PairConfig c = config();
         c.numerics = {rule, centre, norms};
         CachePair pair(c);
         const auto problem = kv_problem(64, c.kv_heads, DataKind::kOutliers, c.numerics);
@@ -119,9 +126,9 @@ TEST_F(AppendOnce, EveryMixOfNumerics) {
 }
 
 // Zeros, the largest halves, subnormal halves and tokens many binades apart.
-TEST_F(AppendOnce, ExtremeBlocks) {
+TEST_P(AppendOnce, ExtremeBlocks) {
   for (const Numerics& numerics : {Numerics{}, Numerics::plain()}) {
-    CachePair pair({.head_dim = 128, .numerics = numerics});
+    CachePair pair({.head_dim = 128, .numerics = numerics, .high_tier = GetParam()});
     const SequenceId id = pair.add_sequence();
     Tensor k = random_rows(6 * 64, 2, 128, 8);
     Tensor v = random_rows(6 * 64, 2, 128, 9);
@@ -141,9 +148,9 @@ TEST_F(AppendOnce, ExtremeBlocks) {
   }
 }
 
-TEST_F(AppendOnce, EveryTypeOfRows) {
+TEST_P(AppendOnce, EveryTypeOfRows) {
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    CachePair pair({});
+    CachePair pair(config());
     const SequenceId id = pair.add_sequence();
     Tensor k = random_rows(70, 2, 64, 21);
     for (std::int64_t i = 0; i < k.size(); ++i) k.set(i, k.get(i) * 1.001);  // no halves
@@ -154,8 +161,8 @@ TEST_F(AppendOnce, EveryTypeOfRows) {
   }
 }
 
-TEST_F(AppendOnce, OneLongAppendIsManyShortOnes) {
-  CachePair pair({.head_dim = 128, .pages = 64});
+TEST_P(AppendOnce, OneLongAppendIsManyShortOnes) {
+  CachePair pair({.head_dim = 128, .pages = 64, .high_tier = GetParam()});
   const SequenceId whole = pair.add_sequence();
   const SequenceId pieces = pair.add_sequence();
   const Tensor k = random_rows(1000, 2, 128, 31);
@@ -168,8 +175,8 @@ TEST_F(AppendOnce, OneLongAppendIsManyShortOnes) {
   pair.expect_same({whole, pieces});
 }
 
-TEST_F(AppendOnce, ManySequencesInOneCall) {
-  CachePair pair({.kv_heads = 1, .pages = 80});
+TEST_P(AppendOnce, ManySequencesInOneCall) {
+  CachePair pair({.kv_heads = 1, .pages = 80, .high_tier = GetParam()});
   std::vector<SequenceId> ids;
   std::vector<std::int64_t> offsets = {0};
   for (int i = 0; i < 40; ++i) {
@@ -181,8 +188,8 @@ TEST_F(AppendOnce, ManySequencesInOneCall) {
   pair.expect_same(ids);
 }
 
-TEST_F(AppendOnce, FreedPagesAreUsedAgainInTheSameOrder) {
-  CachePair pair({.pages = 8});
+TEST_P(AppendOnce, FreedPagesAreUsedAgainInTheSameOrder) {
+  CachePair pair({.pages = 8, .high_tier = GetParam()});
   const Tensor k = random_rows(200, 2, 64, 51);
   const SequenceId first = pair.add_sequence();
   const SequenceId second = pair.add_sequence();
@@ -195,6 +202,28 @@ TEST_F(AppendOnce, FreedPagesAreUsedAgainInTheSameOrder) {
   pair.append(second, part_of(k, 70, 200), part_of(k, 70, 200));
   pair.expect_same({second, third});
 }
+
+// Every place at which an append can begin and end in its blocks: one that is filled and one that
+// is begun share the rows of a nested sequence.
+TEST_P(AppendOnce, EveryWayToCrossBlocks) {
+  CachePair pair({.kv_heads = 1, .pages = 40, .high_tier = GetParam()});
+  const Tensor k = random_rows(300, 1, 64, 55);
+  const Tensor v = random_rows(300, 1, 64, 56);
+  for (const std::int64_t before : {0, 1, 49, 55, 63, 64}) {
+    for (const std::int64_t tokens : {1, 9, 15, 16, 17, 65, 127, 128, 200}) {
+      SCOPED_TRACE(std::to_string(before) + " + " + std::to_string(tokens));
+      const SequenceId id = pair.add_sequence();
+      pair.append(id, part_of(k, 0, before), part_of(v, 0, before));
+      pair.append(id, part_of(k, before, before + tokens), part_of(v, before, before + tokens));
+      pair.append(id, part_of(k, 0, 1), part_of(v, 0, 1));
+      pair.expect_same({id});
+      if (HasFailure()) return;
+      pair.free_sequence(id);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(HighTiers, AppendOnce, ::testing::ValuesIn(kBothTiers), name_of_param);
 
 }  // namespace
 }  // namespace thriftattn::testing

@@ -29,7 +29,8 @@ CudaKvCacheConfig device_config(const PairConfig& config) {
           .max_tokens = 64 * config.pages,
           .numerics = config.numerics,
           .channel_bounds = config.channel_bounds,
-          .high_tier = config.high_tier};
+          .high_tier = config.high_tier,
+          .residence = config.residence};
 }
 
 PagedKvCacheConfig host_config(const PairConfig& config) {
@@ -37,7 +38,8 @@ PagedKvCacheConfig host_config(const PairConfig& config) {
           .head_dim = config.head_dim,
           .pages = config.pages,
           .numerics = config.numerics,
-          .channel_bounds = config.channel_bounds};
+          .channel_bounds = config.channel_bounds,
+          .high_tier = config.high_tier};
 }
 
 template <class T>
@@ -57,6 +59,8 @@ const half_t* row_of(const RowsView& rows, std::int64_t token) {
 
 void expect_same_rows(const RowsView& device, const RowsView& host, std::int64_t used,
                       int head_dim) {
+  ASSERT_EQ(device.data == nullptr, host.data == nullptr);
+  if (host.data == nullptr) return;
   const std::vector<half_t> zeros(static_cast<std::size_t>(head_dim));
   for (std::int64_t t = 0; t < kBlockTokens; ++t) {
     const half_t* want = t < used ? row_of(host, t) : zeros.data();
@@ -64,21 +68,22 @@ void expect_same_rows(const RowsView& device, const RowsView& host, std::int64_t
   }
 }
 
-void expect_same_panel(const Nvfp4Panel& device, const Nvfp4Panel& host) {
+void expect_same_panel(const char* name, const Nvfp4Panel& device, const Nvfp4Panel& host) {
+  SCOPED_TRACE(name);
   ASSERT_EQ(device.contraction, host.contraction);
   ASSERT_EQ(device.lanes, host.lanes);
   EXPECT_TRUE(same(device.codes, host.codes, host.contraction / 8 * host.lanes)) << "codes";
   EXPECT_TRUE(same(device.scales, host.scales, host.contraction / 16 * host.lanes)) << "scales";
 }
 
-void expect_same_low(const BlockView& device, const BlockView& host, int head_dim) {
-  {
-    SCOPED_TRACE("k");
-    expect_same_panel(device.low.k, host.low.k);
-  }
-  {
-    SCOPED_TRACE("v");
-    expect_same_panel(device.low.v, host.low.v);
+void expect_same_sealed(const BlockView& device, const BlockView& host, int head_dim) {
+  expect_same_panel("k", device.low.k, host.low.k);
+  expect_same_panel("v", device.low.v, host.low.v);
+  ASSERT_EQ(device.nested(), host.nested());
+  if (host.nested()) {
+    expect_same_panel("residual of k", device.residual.k, host.residual.k);
+    expect_same_panel("residual of v", device.residual.v, host.residual.v);
+    EXPECT_EQ(device.residual.k_exponent, host.residual.k_exponent);
   }
   EXPECT_TRUE(same(device.low.k_mean, host.low.k_mean, head_dim)) << "mean of the tile";
   EXPECT_EQ(device.low.k_exponent, host.low.k_exponent);
@@ -99,6 +104,10 @@ void OnDevice::SetUp() {
   if (!devices.value()[0].supported) {
     GTEST_SKIP() << devices.value()[0].name << ": no kernels for it in this build";
   }
+}
+
+std::string name_of(HighTier high_tier) {
+  return high_tier == HighTier::kNested ? "Nested" : "Rows16";
 }
 
 DeviceRows upload(const Tensor& tensor, int gap) {
@@ -204,7 +213,7 @@ void expect_same_blocks(const KvSource& device, const KvSource& host, int i, std
       expect_same_rows(a.k, b.k, tokens, host.head_dim());
       expect_same_rows(a.v, b.v, tokens, host.head_dim());
       ASSERT_EQ(a.sealed, b.sealed);
-      if (b.sealed) expect_same_low(a, b, host.head_dim());
+      if (b.sealed) expect_same_sealed(a, b, host.head_dim());
       if (::testing::Test::HasFailure()) return;  // one block says enough
     }
   }

@@ -21,6 +21,15 @@ class OnDevice : public ::testing::Test {
   void SetUp() override;
 };
 
+std::string name_of(HighTier high_tier);
+inline constexpr HighTier kBothTiers[] = {HighTier::kRows16, HighTier::kNested};
+
+// A test for each high tier.
+class OnHighTier : public OnDevice, public ::testing::WithParamInterface<HighTier> {};
+inline std::string name_of_param(const ::testing::TestParamInfo<HighTier>& info) {
+  return name_of(info.param);
+}
+
 struct DeviceRows {
   cuda::DeviceBuffer<std::byte> memory;
   ConstTensorView view;  // of tensor's shape and strides, in device memory
@@ -36,7 +45,8 @@ struct PairConfig {
   std::int64_t pages = 32;
   Numerics numerics = {};
   bool channel_bounds = false;
-  Residence high_tier = Residence::kDevice;
+  HighTier high_tier = HighTier::kRows16;
+  Residence residence = Residence::kDevice;
 };
 
 struct CachePair {
@@ -52,8 +62,8 @@ struct CachePair {
               const Tensor& k, const Tensor& v);
   void append(SequenceId sequence, const Tensor& k, const Tensor& v);
 
-  // Lengths, block tables, free pages, rows, tiles and summaries of these sequences, bit for bit;
-  // slots without a token are zero on the device.
+  // Lengths, block tables, free pages, rows, tiles, residuals and summaries of these sequences, bit
+  // for bit; slots without a token are zero on the device.
   void expect_same(const std::vector<SequenceId>& sequences) const;
 
   CudaKvCache device;

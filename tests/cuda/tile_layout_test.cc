@@ -67,6 +67,45 @@ TEST_P(TileLayout, VTileHoldsEveryValueOnce) {
   EXPECT_EQ(layout_.v_bytes() % kTileAlignment, 0);
 }
 
+// A residual has the codes and scales of its tile in the tile's places, and nothing else.
+TEST_P(TileLayout, ResidualsHoldEveryCodeOnce) {
+  ByteMap k(layout_.residual_bytes());
+  ByteMap v(layout_.residual_bytes());
+  for (int t = 0; t < 8; ++t) {
+    for (int g = 0; g < 8; ++g) {
+      for (int word = 0; word < head_dim_ / 8; ++word) k.use(layout_.k_word(t, g, word), 4);
+      for (int group = 0; group < head_dim_ / 16; ++group) {
+        k.use(layout_.k_scales() + layout_.k_scale(t, g, group), 1);
+      }
+    }
+  }
+  for (int d = 0; d < head_dim_; ++d) {
+    for (int word = 0; word < 8; ++word) v.use(layout_.v_word(d, word), 4);
+    for (int group = 0; group < 4; ++group) {
+      v.use(layout_.v_scales() + layout_.v_scale(d, group), 1);
+    }
+  }
+  k.expect_full(0, layout_.residual_bytes());
+  v.expect_full(0, layout_.residual_bytes());
+  EXPECT_EQ(layout_.residual_bytes() % kTileAlignment, 0);
+}
+
+TEST_P(TileLayout, TheSecondWordOfAGroupFollowsTheFirst) {
+  for (int group = 0; group < head_dim_ / 16; ++group) {
+    for (int t = 0; t < 8; ++t) {
+      for (int g = 0; g < 8; ++g) {
+        EXPECT_EQ(layout_.k_word(t, g, 2 * group) + kNextWordBytes,
+                  layout_.k_word(t, g, 2 * group + 1));
+      }
+    }
+  }
+  for (int group = 0; group < 4; ++group) {
+    for (int d = 0; d < head_dim_; ++d) {
+      EXPECT_EQ(layout_.v_word(d, 2 * group) + kNextWordBytes, layout_.v_word(d, 2 * group + 1));
+    }
+  }
+}
+
 TEST_P(TileLayout, HighTilesHoldEveryValueOnce) {
   ByteMap k(layout_.high_bytes());
   ByteMap v(layout_.high_bytes());

@@ -9,12 +9,14 @@ namespace {
 using thriftattn::CudaKvCache;
 using thriftattn::CudaKvCacheConfig;
 using thriftattn::CudaStream;
+using thriftattn::HighTier;
 using thriftattn::invalid_argument;
 using thriftattn::Residence;
 using thriftattn::Status;
 using namespace thriftattn::c_api;
 
 constexpr std::int32_t kResidences = 2;
+constexpr std::int32_t kHighTiers = 2;
 // Size of the struct's first version; a later field leaves it as it is.
 constexpr std::size_t kFirstConfigSize = sizeof(thriftattn_cuda_cache_config);
 
@@ -26,7 +28,8 @@ thriftattn_cuda_cache_config default_config() {
   config.max_tokens = from.max_tokens;
   write_numerics(from.numerics, &config);
   config.channel_bounds = from.channel_bounds;
-  config.residence = static_cast<std::int32_t>(from.high_tier);
+  config.residence = static_cast<std::int32_t>(from.residence);
+  config.high_tier = static_cast<std::int32_t>(from.high_tier);
   return config;
 }
 
@@ -35,6 +38,7 @@ Status read_config(const thriftattn_cuda_cache_config* in, CudaKvCacheConfig* ou
   Status status = read_struct(in, "config", kFirstConfigSize, &config);
   if (status.ok()) status = read_numerics(config, &out->numerics);
   if (status.ok()) status = check_enum("config.residence", config.residence, kResidences);
+  if (status.ok()) status = check_enum("config.high_tier", config.high_tier, kHighTiers);
   if (!status.ok()) return status;
   out->device = config.device;
   out->kv_heads = config.kv_heads;
@@ -43,7 +47,8 @@ Status read_config(const thriftattn_cuda_cache_config* in, CudaKvCacheConfig* ou
   out->max_sequences = config.max_sequences;
   out->max_tokens = config.max_tokens;
   out->channel_bounds = config.channel_bounds != 0;
-  out->high_tier = static_cast<Residence>(config.residence);
+  out->residence = static_cast<Residence>(config.residence);
+  out->high_tier = static_cast<HighTier>(config.high_tier);
   return {};
 }
 

@@ -49,8 +49,9 @@ struct CudaKvCache::Impl {
   std::uint64_t calls = 0;
 
   cuda::DeviceBuffer<std::byte> low_k, low_v;
-  cuda::DeviceBuffer<std::byte> high_k, high_v;      // empty where the rows are on the host
-  cuda::PinnedBuffer<std::byte> pinned_k, pinned_v;  // empty where they are not
+  cuda::DeviceBuffer<std::byte> high_k, high_v;          // rows; empty where they are on the host
+  cuda::DeviceBuffer<std::byte> residual_k, residual_v;  // nested; empty where on the host
+  cuda::PinnedBuffer<std::byte> pinned_k, pinned_v;      // what of these is on the host
   cuda::DeviceBuffer<half_t> block_mean;
   cuda::DeviceBuffer<float> k_min, k_max;  // empty where not asked for
   cuda::DeviceBuffer<std::int32_t> block_table;

@@ -34,10 +34,15 @@ struct CacheView {
   int head_dim = 0;
   int max_blocks = 0;  // of a sequence
 
-  std::byte* low_k = nullptr;   // [pages, kv_heads, k_bytes]
-  std::byte* low_v = nullptr;   // [pages, kv_heads, v_bytes]
-  std::byte* high_k = nullptr;  // [pages, kv_heads, high_bytes], maybe in pinned host memory
+  std::byte* low_k = nullptr;  // [pages, kv_heads, k_bytes]
+  std::byte* low_v = nullptr;  // [pages, kv_heads, v_bytes]
+  // 16-bit rows [pages, kv_heads, high_bytes], maybe in pinned host memory. Nested, those of open
+  // blocks alone: [sequences, kv_heads, high_bytes].
+  std::byte* high_k = nullptr;
   std::byte* high_v = nullptr;
+  // [pages, kv_heads, residual_bytes], maybe in pinned host memory; nullptr where not nested.
+  std::byte* residual_k = nullptr;
+  std::byte* residual_v = nullptr;
   half_t* block_mean = nullptr;  // [pages, kv_heads, head_dim], mean of K
   float* k_min = nullptr;        // [pages, kv_heads, head_dim], nullptr where not asked for
   float* k_max = nullptr;
@@ -48,6 +53,12 @@ struct CacheView {
 
   [[nodiscard]] THRIFTATTN_HOST_DEVICE std::size_t cell(int page, int kv_head) const {
     return static_cast<std::size_t>(page) * kv_heads + kv_head;
+  }
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE bool nested() const { return residual_k != nullptr; }
+  // Of the rows of a sequence's block that lies on this page; nested, of its open block.
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE std::size_t rows_cell(int sequence, int page,
+                                                             int kv_head) const {
+    return cell(nested() ? sequence : page, kv_head);
   }
   [[nodiscard]] THRIFTATTN_HOST_DEVICE int page(int sequence, int block) const {
     return block_table[static_cast<std::size_t>(sequence) * max_blocks + block];

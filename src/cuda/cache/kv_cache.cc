@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cuda/cache/cache_impl.h"
+#include "cuda/cache/tier_sizes.h"
 #include "kv/append_checks.h"
 #include "kv/arena.h"
 #include "kv/cache_state.h"
@@ -49,6 +50,7 @@ Status check_config(const CudaKvCacheConfig& config) {
   constexpr std::int64_t kMaxInt = std::numeric_limits<std::int32_t>::max();
   Status status = kv::check_shape(config.kv_heads, config.head_dim, config.pages, kMaxInt, "pages");
   if (!status.ok()) return status;
+  if (Status s = kv::check_high_tier(config.high_tier); !s.ok()) return s;
   if (config.head_dim != 64 && config.head_dim != 128 && config.head_dim != 256) {
     return unsupported("head_dim " + std::to_string(config.head_dim) +
                        ": no CUDA kernels; supported 64, 128, 256");
@@ -63,23 +65,29 @@ Status check_config(const CudaKvCacheConfig& config) {
 
 Status allocate_tiers(CudaKvCache::Impl& impl) {
   const CudaKvCacheConfig& config = impl.config;
-  const cuda::DeviceTileLayout layout{config.head_dim};
-  const auto high = kv::checked_product({config.pages, config.kv_heads, layout.high_bytes()});
-  if (!high) return {StatusCode::kOutOfMemory, "pages: their size in bytes is beyond 64 bits"};
-  const std::int64_t cells = config.pages * config.kv_heads;
-  Status s = impl.low_k.allocate(cells * layout.k_bytes(), "low tier of K");
-  if (s.ok()) s = impl.low_v.allocate(cells * layout.v_bytes(), "low tier of V");
-  if (config.high_tier == Residence::kPinnedHost) {
-    if (s.ok()) s = impl.pinned_k.allocate(*high, "rows of K");
-    if (s.ok()) s = impl.pinned_v.allocate(*high, "rows of V");
-  } else {
-    if (s.ok()) s = impl.high_k.allocate(*high, "rows of K");
-    if (s.ok()) s = impl.high_v.allocate(*high, "rows of V");
+  const cuda::TierSizes sizes = cuda::TierSizes::of(config);
+  if (!sizes.fit) return {StatusCode::kOutOfMemory, "pages: their size in bytes is beyond 64 bits"};
+  const bool nested = config.high_tier == HighTier::kNested;
+  const bool pinned = config.residence == Residence::kPinnedHost;
+  Status s = impl.low_k.allocate(sizes.low_k, "low tier of K");
+  if (s.ok()) s = impl.low_v.allocate(sizes.low_v, "low tier of V");
+  if (nested || !pinned) {
+    if (s.ok()) s = impl.high_k.allocate(sizes.rows, "rows of K");
+    if (s.ok()) s = impl.high_v.allocate(sizes.rows, "rows of V");
   }
-  if (s.ok()) s = impl.block_mean.allocate(cells * config.head_dim, "block means");
+  if (nested && !pinned) {
+    if (s.ok()) s = impl.residual_k.allocate(sizes.residual, "residuals of K");
+    if (s.ok()) s = impl.residual_v.allocate(sizes.residual, "residuals of V");
+  }
+  if (pinned) {
+    const std::int64_t bytes = nested ? sizes.residual : sizes.rows;
+    if (s.ok()) s = impl.pinned_k.allocate(bytes, "high tier of K");
+    if (s.ok()) s = impl.pinned_v.allocate(bytes, "high tier of V");
+  }
+  if (s.ok()) s = impl.block_mean.allocate(sizes.block_mean, "block means");
   if (!config.channel_bounds) return s;
-  if (s.ok()) s = impl.k_min.allocate(cells * config.head_dim, "channel bounds");
-  if (s.ok()) s = impl.k_max.allocate(cells * config.head_dim, "channel bounds");
+  if (s.ok()) s = impl.k_min.allocate(sizes.block_mean, "channel bounds");
+  if (s.ok()) s = impl.k_max.allocate(sizes.block_mean, "channel bounds");
   return s;
 }
 
@@ -128,9 +136,14 @@ cuda::CacheView CudaKvCache::Impl::view() const {
   view.max_blocks = static_cast<int>(max_blocks);
   view.low_k = low_k.data();
   view.low_v = low_v.data();
-  const bool pinned = config.high_tier == Residence::kPinnedHost;
-  view.high_k = pinned ? pinned_k.data() : high_k.data();
-  view.high_v = pinned ? pinned_v.data() : high_v.data();
+  const bool nested = config.high_tier == HighTier::kNested;
+  const bool pinned = config.residence == Residence::kPinnedHost;
+  view.high_k = pinned && !nested ? pinned_k.data() : high_k.data();
+  view.high_v = pinned && !nested ? pinned_v.data() : high_v.data();
+  if (nested) {
+    view.residual_k = pinned ? pinned_k.data() : residual_k.data();
+    view.residual_v = pinned ? pinned_v.data() : residual_v.data();
+  }
   view.block_mean = block_mean.data();
   view.k_min = k_min.data();
   view.k_max = k_max.data();
@@ -262,8 +275,9 @@ std::span<const std::int32_t> CudaKvCache::block_table(SequenceId sequence) cons
 std::int64_t CudaKvCache::device_bytes() const {
   const Impl& impl = *impl_;
   return impl.low_k.bytes() + impl.low_v.bytes() + impl.high_k.bytes() + impl.high_v.bytes() +
-         impl.block_mean.bytes() + impl.k_min.bytes() + impl.k_max.bytes() +
-         impl.block_table.bytes() + impl.state.bytes() + impl.bad_keys.bytes() + impl.queue.bytes();
+         impl.residual_k.bytes() + impl.residual_v.bytes() + impl.block_mean.bytes() +
+         impl.k_min.bytes() + impl.k_max.bytes() + impl.block_table.bytes() + impl.state.bytes() +
+         impl.bad_keys.bytes() + impl.queue.bytes();
 }
 
 }  // namespace thriftattn

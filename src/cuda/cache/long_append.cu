@@ -57,11 +57,13 @@ __global__ void __launch_bounds__(kAppendThreads)
             static_cast<unsigned long long>(key));
 }
 
-// A CTA takes K or V of one kv head of one block; grid (pieces, K and V of each kv head).
+// A CTA takes K or V of one kv head of one block, nested also of the one that stays open; grid
+// (pieces, K and V of each kv head).
 template <int kHeadDim>
 __global__ void __launch_bounds__(kAppendThreads, 3)
     store_kernel(const __grid_constant__ AppendArgs args) {
   __shared__ AppendScratch<kHeadDim> scratch;
+  __shared__ Piece piece;
   const int index = entry_of<&AppendEntry::first_piece>(args, static_cast<int>(blockIdx.x));
   const AppendEntry& entry = args.entries[index];
   const int tokens = args.entries[index + 1].begin - entry.begin;
@@ -69,11 +71,12 @@ __global__ void __launch_bounds__(kAppendThreads, 3)
   const int block = length / kBlockTokens + static_cast<int>(blockIdx.x) - entry.first_piece;
   if (block * kBlockTokens >= length + tokens) return;
   if (args.bad_keys[entry.sequence] != kNoFault) return;
-  append_to_block({.args = args,
-                   .part = blockIdx.y % 2 == 0 ? Part::kKeys : Part::kValues,
-                   .head = static_cast<int>(blockIdx.y) / 2,
-                   .page = args.view.page(entry.sequence, block)},
-                  NewRows::of(block, length, tokens, entry.begin), scratch);
+  if (threadIdx.x == 0) {
+    const BlockPart part = BlockPart::of(static_cast<int>(blockIdx.y), {});
+    piece = Piece::of(args, {index, block, length}, part);
+  }
+  __syncthreads();
+  append_piece(args, piece, scratch);
 }
 
 // One thread an entry.

@@ -5,7 +5,8 @@
 // contracted. Only their places differ (common/tile_layout.h).
 //
 // A thread quantises groups of 16: 4 head_dim groups each of K and V, about 900 instructions a
-// group. That, and not the bytes, is what the time goes to.
+// group, and nested as many again for what that leaves. That, and not the bytes, is what the time
+// goes to.
 #pragma once
 
 #include <cuda_fp16.h>
@@ -14,6 +15,8 @@
 
 #include "cuda/cache/cache_view.h"
 #include "cuda/common/tile_layout.h"
+#include "numeric/e2m1.h"
+#include "numeric/e4m3.h"
 #include "numeric/e8m0.h"
 #include "numeric/half.h"
 #include "numeric/nvfp4.h"
@@ -61,7 +64,38 @@ struct PackedGroup {
   __device__ void set_code(int i, std::uint32_t code) {
     words[i / kCodesPerWord] |= pack_code(code, i % kCodesPerWord);
   }
+  [[nodiscard]] __device__ std::uint32_t code(int i) const {
+    return unpack_code(words[i / kCodesPerWord], i % kCodesPerWord);
+  }
 };
+
+// Where a group's first word and its scale lie in a tile, in bytes; in its residual too.
+struct GroupPlace {
+  int word = 0;
+  int scale = 0;
+};
+
+// Quantises a group into its tile and, where there is one, what that leaves into the residual. x is
+// used up. Differences are exact (kv/seal.cc).
+__device__ inline void seal_group(float (&x)[kScaleGroup], ScaleRule rule, const GroupPlace& place,
+                                  std::byte* tile, std::byte* residual) {
+#pragma unroll 1
+  for (std::byte* to = tile;; to = residual) {
+    const PackedGroup packed = numeric::quantize_group<PackedGroup>(x, rule);
+    for (int w = 0; w < 2; ++w) {
+      *reinterpret_cast<std::uint32_t*>(to + place.word + w * kNextWordBytes) = packed.words[w];
+    }
+    to[place.scale] = std::byte{packed.scale};
+    if (residual == nullptr || to == residual) return;
+    const float scale = numeric::e4m3_to_float(packed.scale);
+#pragma unroll
+    for (int i = 0; i < kScaleGroup; ++i) {
+      const float decoded =
+          numeric::e2m1_to_float(static_cast<std::uint8_t>(packed.code(i))) * scale;
+      x[i] = (x[i] - decoded) * static_cast<float>(1 << kResidualShift);
+    }
+  }
+}
 
 // Largest of the CTA's magnitudes into scratch.largest_bits, which must be 0. Ends with a barrier.
 __device__ inline void reduce_largest(float magnitude, SealScratch& scratch) {
@@ -102,6 +136,7 @@ __device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view
                           const Numerics& numerics, Share share, SealScratch& scratch) {
   const DeviceTileLayout layout{kHeadDim};
   std::byte* tile = view.low_k + cell * layout.k_bytes();
+  std::byte* residual = view.nested() ? view.residual_k + cell * layout.residual_bytes() : nullptr;
   const int thread = static_cast<int>(threadIdx.x);
   if (thread == 0) scratch.largest_bits = 0;
   summarize_keys(rows, view, cell, numerics.centre_k, scratch);
@@ -129,14 +164,11 @@ __device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view
       const int d = group * kScaleGroup + j;
       x[j] = (rows(token, d) - scratch.mean[d]) * down;
     }
-    const PackedGroup packed = numeric::quantize_group<PackedGroup>(x, numerics.scale_rule);
     const int t = token / 32 * 4 + token % 8 / 2;
     const int g = token % 32 / 8 * 2 + token % 2;
-    for (int w = 0; w < 2; ++w) {
-      *reinterpret_cast<std::uint32_t*>(tile + layout.k_word(t, g, 2 * group + w)) =
-          packed.words[w];
-    }
-    tile[layout.k_scales() + layout.k_scale(t, g, group)] = std::byte{packed.scale};
+    const GroupPlace place{layout.k_word(t, g, 2 * group),
+                           layout.k_scales() + layout.k_scale(t, g, group)};
+    seal_group(x, numerics.scale_rule, place, tile, residual);
   }
   if (thread == 0) {
     auto* header = reinterpret_cast<BlockHeader*>(tile + layout.k_header());
@@ -214,6 +246,7 @@ __device__ void seal_values(const BlockRows<kHeadDim>& rows, const CacheView& vi
                             SealScratch& scratch) {
   const DeviceTileLayout layout{kHeadDim};
   std::byte* tile = view.low_v + cell * layout.v_bytes();
+  std::byte* residual = view.nested() ? view.residual_v + cell * layout.residual_bytes() : nullptr;
   value_exponents(rows, view, cell, numerics, scratch);
 
   // A warp takes 32 dims of one group of tokens.
@@ -227,11 +260,9 @@ __device__ void seal_values(const BlockRows<kHeadDim>& rows, const CacheView& vi
       const int token = group * kScaleGroup + j;
       x[j] = rows(token, dim) * scratch.down[token];
     }
-    const PackedGroup packed = numeric::quantize_group<PackedGroup>(x, numerics.scale_rule);
-    for (int w = 0; w < 2; ++w) {
-      *reinterpret_cast<std::uint32_t*>(tile + layout.v_word(dim, 2 * group + w)) = packed.words[w];
-    }
-    tile[layout.v_scales() + layout.v_scale(dim, group)] = std::byte{packed.scale};
+    const GroupPlace place{layout.v_word(dim, 2 * group),
+                           layout.v_scales() + layout.v_scale(dim, group)};
+    seal_group(x, numerics.scale_rule, place, tile, residual);
   }
 }
 

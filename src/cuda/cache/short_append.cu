@@ -6,7 +6,8 @@
 // The first CTAs take a sequence each: they check all its rows, store those of blocks that this
 // append neither begins nor fills, and advance the length. Blocks that it begins (zeros behind the
 // rows) or fills (the seal) are rare and heavy: they become jobs, and the CTAs behind, the workers,
-// share their parts, K and V of each kv head. Workers wait until every sequence said what its jobs
+// share their parts, K and V of each kv head (nested, a block that is begun behind one that is
+// filled belongs to the job of the latter). Workers wait until every sequence said what its jobs
 // are. That cannot block: the CTAs they wait for have lower indices, so they started before, and
 // wait for nobody. The workers' last one leaves the queue as it was.
 #include <cuda_runtime.h>
@@ -43,9 +44,6 @@ struct ShortAppend {
   }
   [[nodiscard]] __device__ bool has_jobs() const {
     return is_job(first_block()) || is_job(end_block() - 1);
-  }
-  [[nodiscard]] __device__ int page(const CacheView& view, int block) const {
-    return block == entry.new_block ? entry.new_page : view.page(entry.sequence, block);
   }
 };
 
@@ -85,13 +83,13 @@ __device__ std::uint64_t check_rows(const AppendArgs& args, const AppendEntry& e
   });
 }
 
-// Stores the new rows of one block, every kv head.
+// Stores the new rows of one block, every kv head. cell: of its rows, of the first kv head.
 template <int kHeadDim>
-__device__ void store_rows(const AppendArgs& args, const NewRows& fresh, int page) {
+__device__ void store_rows(const AppendArgs& args, const NewRows& fresh, std::size_t cell) {
   const DeviceTileLayout layout{kHeadDim};
   const bool keys = part_of_thread() == Part::kKeys;
   std::byte* high = (keys ? args.view.high_k : args.view.high_v) +
-                    args.view.cell(page, 0) * static_cast<std::size_t>(layout.high_bytes());
+                    cell * static_cast<std::size_t>(layout.high_bytes());
   with_rows(keys ? args.k : args.v, [&](auto rows) {
     for (int slot = fresh.first; slot < fresh.last; ++slot) {
       for_each_value<kHeadDim>(args.view.kv_heads, [&](int head, int d) {
@@ -105,9 +103,11 @@ __device__ void store_rows(const AppendArgs& args, const NewRows& fresh, int pag
 }
 
 // One thread: leaves the jobs of a sequence to the workers, then says that there are no more.
-__device__ void publish_jobs(AppendQueue& queue, const ShortAppend& call, bool refused) {
+__device__ void publish_jobs(const AppendArgs& args, const ShortAppend& call, bool refused) {
+  AppendQueue& queue = *args.queue;
+  const int second = block_after_first(args.view, call.length, call.tokens);  // with the first
   for (int block = call.first_block(); block < call.end_block() && !refused; ++block) {
-    if (!call.is_job(block)) continue;
+    if (!call.is_job(block) || block == second) continue;
     const int i = atomicAdd(&queue.jobs, 1);
     queue.job[i] = {static_cast<int>(blockIdx.x), block, call.length};
   }
@@ -130,14 +130,15 @@ __device__ void append_sequence(const AppendArgs& args) {
   }
   key = min(key, check_room(args.view, entry, call.length, call.tokens));
   const bool refused = __syncthreads_or(key != kNoFault) != 0;
-  if (threadIdx.x == 0 && has_jobs) publish_jobs(*args.queue, call, refused);
+  if (threadIdx.x == 0 && has_jobs) publish_jobs(args, call, refused);
   if (refused) {
     if (key != kNoFault) atomicMin(&first_key, static_cast<unsigned long long>(key));
     __syncthreads();
   }
   for (int block = call.first_block(); block < call.end_block() && !refused; ++block) {
     if (call.is_job(block)) continue;
-    store_rows<kHeadDim>(args, call.rows(block), call.page(args.view, block));
+    const int page = page_of(args.view, entry, block);
+    store_rows<kHeadDim>(args, call.rows(block), args.view.rows_cell(entry.sequence, page, 0));
   }
   if (threadIdx.x != 0) return;
   if (entry.new_block >= 0) {
@@ -155,6 +156,8 @@ template <int kHeadDim>
 __device__ void do_jobs(const AppendArgs& args) {
   __shared__ AppendScratch<kHeadDim> scratch;
   __shared__ int jobs;
+  __shared__ int shares;  // of a part
+  __shared__ Piece piece;
   AppendQueue& queue = *args.queue;
   const int parts = 2 * args.view.kv_heads;
   const int workers = static_cast<int>(gridDim.x) - args.count;
@@ -164,23 +167,21 @@ __device__ void do_jobs(const AppendArgs& args) {
     }
     __threadfence();
     jobs = *static_cast<volatile std::int32_t*>(&queue.jobs);
+    // Few jobs: several workers share the groups of a part, but not where its rows are replaced.
+    const bool one_token = args.entries[args.count].begin - args.entries[0].begin == args.count;
+    const int most = args.view.nested() && !one_token ? 1 : kMaxShares;
+    shares = max(1, min(most, workers / max(1, jobs * parts)));
   }
   __syncthreads();
-  // Few jobs: several workers share the groups of a part.
-  const int shares = max(1, min(kMaxShares, workers / max(1, jobs * parts)));
   for (int i = static_cast<int>(blockIdx.x) - args.count; i < jobs * parts * shares; i += workers) {
-    const int part = i / shares % parts;
-    const AppendJob job = queue.job[i / shares / parts];
-    const AppendEntry& entry = args.entries[job.entry];
-    const ShortAppend call{entry, job.length, args.entries[job.entry + 1].begin - entry.begin};
-    append_to_block({.args = args,
-                     .part = part % 2 == 0 ? Part::kKeys : Part::kValues,
-                     .head = part / 2,
-                     .page = call.page(args.view, job.block),
-                     .share = {i % shares, shares}},
-                    call.rows(job.block), scratch);
+    if (threadIdx.x == 0) {
+      const BlockPart part = BlockPart::of(i / shares % parts, {i % shares, shares});
+      piece = Piece::of(args, queue.job[i / shares / parts], part);
+    }
+    __syncthreads();
+    append_piece(args, piece, scratch);
+    __syncthreads();
   }
-  __syncthreads();
   if (threadIdx.x != 0 || atomicAdd(&queue.done, 1) != workers - 1) return;
   queue.arrived = 0;
   queue.jobs = 0;

@@ -18,20 +18,30 @@
 namespace thriftattn::cuda {
 namespace {
 
+struct HostPanel {
+  std::vector<std::uint32_t> codes;
+  std::vector<std::uint8_t> scales;
+
+  [[nodiscard]] Nvfp4Panel view(int contraction, int lanes) const {
+    return {codes.data(), scales.data(), contraction, lanes};
+  }
+};
+
 // One block of one kv head in the host's layout (formats.h).
 struct HostBlock {
   bool sealed = false;
-  std::vector<half_t> k_rows, v_rows;  // [64, head_dim]
-  std::vector<std::uint32_t> k_codes, v_codes;
-  std::vector<std::uint8_t> k_scales, v_scales, v_exponents;
+  std::vector<half_t> k_rows, v_rows;  // [64, head_dim]; empty where not kept
+  HostPanel k, v, k_residual, v_residual;
+  std::vector<std::uint8_t> v_exponents;
   std::vector<half_t> k_mean, block_mean;
   std::vector<float> k_min, k_max;  // empty where not kept
   int k_exponent = 0;
 };
 
-// The device's bytes of a page, every kv head.
+// The device's bytes of a page, every kv head; of the high tier what it keeps of such a block.
 struct PageBytes {
-  std::vector<std::byte> low_k, low_v, high_k, high_v, block_mean, k_min, k_max;
+  std::vector<std::byte> low_k, low_v, high_k, high_v, residual_k, residual_v;
+  std::vector<std::byte> block_mean, k_min, k_max;
 };
 
 template <class T>
@@ -67,48 +77,59 @@ void unpack_rows(const DeviceTileLayout& layout, const std::byte* k, const std::
   }
 }
 
-void unpack_k(const DeviceTileLayout& layout, const std::byte* tile, HostBlock& block) {
+// Codes and scales of a K tile, or of its residual.
+HostPanel unpack_k(const DeviceTileLayout& layout, const std::byte* tile) {
   const int head_dim = layout.head_dim;
-  block.k_codes.resize(static_cast<std::size_t>(head_dim / kCodesPerWord * kBlockTokens));
-  block.k_scales.resize(static_cast<std::size_t>(head_dim / kScaleGroup * kBlockTokens));
+  HostPanel panel;
+  panel.codes.resize(static_cast<std::size_t>(head_dim / kCodesPerWord * kBlockTokens));
+  panel.scales.resize(static_cast<std::size_t>(head_dim / kScaleGroup * kBlockTokens));
   for (int t = 0; t < 8; ++t) {
     for (int g = 0; g < 8; ++g) {
       const int token = token_of(t, g);
       for (int word = 0; word < head_dim / kCodesPerWord; ++word) {
         const auto codes = load<std::uint32_t>(tile + layout.k_word(t, g, word));
-        block.k_codes[static_cast<std::size_t>(word * kBlockTokens + token)] = host_word(codes);
+        panel.codes[static_cast<std::size_t>(word * kBlockTokens + token)] = host_word(codes);
       }
       for (int group = 0; group < head_dim / kScaleGroup; ++group) {
         const std::byte* at = tile + layout.k_scales() + layout.k_scale(t, g, group);
-        block.k_scales[static_cast<std::size_t>(group * kBlockTokens + token)] =
+        panel.scales[static_cast<std::size_t>(group * kBlockTokens + token)] =
             load<std::uint8_t>(at);
       }
     }
   }
-  for (int d = 0; d < head_dim; ++d) {
-    block.k_mean.push_back(load<half_t>(tile + layout.k_mean() + 2 * d));
-  }
-  block.k_exponent = std::ilogb(load<BlockHeader>(tile + layout.k_header()).k_factor);
+  return panel;
 }
 
-void unpack_v(const DeviceTileLayout& layout, const std::byte* tile, float v_exponent,
-              HostBlock& block) {
+// The same of V.
+HostPanel unpack_v(const DeviceTileLayout& layout, const std::byte* tile) {
   const int head_dim = layout.head_dim;
-  block.v_codes.resize(static_cast<std::size_t>(kBlockTokens / kCodesPerWord * head_dim));
-  block.v_scales.resize(static_cast<std::size_t>(kBlockTokens / kScaleGroup * head_dim));
+  HostPanel panel;
+  panel.codes.resize(static_cast<std::size_t>(kBlockTokens / kCodesPerWord * head_dim));
+  panel.scales.resize(static_cast<std::size_t>(kBlockTokens / kScaleGroup * head_dim));
   for (int d = 0; d < head_dim; ++d) {
     for (int word = 0; word < kBlockTokens / kCodesPerWord; ++word) {
       const auto codes = load<std::uint32_t>(tile + layout.v_word(d, word));
-      block.v_codes[static_cast<std::size_t>(word * head_dim + d)] = host_word(codes);
+      panel.codes[static_cast<std::size_t>(word * head_dim + d)] = host_word(codes);
     }
     for (int group = 0; group < kBlockTokens / kScaleGroup; ++group) {
       const std::byte* at = tile + layout.v_scales() + layout.v_scale(d, group);
-      block.v_scales[static_cast<std::size_t>(group * head_dim + d)] = load<std::uint8_t>(at);
+      panel.scales[static_cast<std::size_t>(group * head_dim + d)] = load<std::uint8_t>(at);
     }
   }
+  return panel;
+}
+
+// What the low tiles hold besides codes and scales.
+void unpack_rest(const DeviceTileLayout& layout, const std::byte* k, const std::byte* v,
+                 HostBlock& block) {
+  for (int d = 0; d < layout.head_dim; ++d) {
+    block.k_mean.push_back(load<half_t>(k + layout.k_mean() + 2 * d));
+  }
+  const auto header = load<BlockHeader>(k + layout.k_header());
+  block.k_exponent = std::ilogb(header.k_factor);
   for (int token = 0; token < kBlockTokens; ++token) {
-    const int weight = load<std::uint8_t>(tile + layout.v_weights() + layout.v_weight(token));
-    const int exponent = static_cast<int>(v_exponent) + (weight >> 2) - 15;
+    const int weight = load<std::uint8_t>(v + layout.v_weights() + layout.v_weight(token));
+    const int exponent = static_cast<int>(header.v_exponent) + (weight >> 2) - 15;
     block.v_exponents.push_back(numeric::exponent_to_e8m0(exponent));
   }
 }
@@ -119,13 +140,20 @@ HostBlock unpack(const DeviceTileLayout& layout, const PageBytes& page, int head
   };
   HostBlock block;
   block.sealed = sealed;
-  unpack_rows(layout, part(page.high_k, layout.high_bytes()),
-              part(page.high_v, layout.high_bytes()), block);
+  if (!page.high_k.empty()) {
+    unpack_rows(layout, part(page.high_k, layout.high_bytes()),
+                part(page.high_v, layout.high_bytes()), block);
+  }
   if (!sealed) return block;
   const std::byte* k_tile = part(page.low_k, layout.k_bytes());
-  unpack_k(layout, k_tile, block);
-  unpack_v(layout, part(page.low_v, layout.v_bytes()),
-           load<BlockHeader>(k_tile + layout.k_header()).v_exponent, block);
+  const std::byte* v_tile = part(page.low_v, layout.v_bytes());
+  block.k = unpack_k(layout, k_tile);
+  block.v = unpack_v(layout, v_tile);
+  unpack_rest(layout, k_tile, v_tile, block);
+  if (!page.residual_k.empty()) {
+    block.k_residual = unpack_k(layout, part(page.residual_k, layout.residual_bytes()));
+    block.v_residual = unpack_v(layout, part(page.residual_v, layout.residual_bytes()));
+  }
   block.block_mean = load_row<half_t>(page.block_mean, head, layout.head_dim);
   block.k_min = load_row<float>(page.k_min, head, layout.head_dim);
   block.k_max = load_row<float>(page.k_max, head, layout.head_dim);
@@ -140,7 +168,10 @@ struct HostSequence {
 class Snapshot final : public KvSource {
  public:
   Snapshot(const CudaKvCacheConfig& config, std::vector<HostSequence> sequences)
-      : kv_heads_(config.kv_heads), layout_{config.head_dim}, sequences_(std::move(sequences)) {}
+      : kv_heads_(config.kv_heads),
+        high_tier_(config.high_tier),
+        layout_{config.head_dim},
+        sequences_(std::move(sequences)) {}
 
   [[nodiscard]] int kv_heads() const override { return kv_heads_; }
   [[nodiscard]] int head_dim() const override { return layout_.head_dim; }
@@ -163,15 +194,23 @@ class Snapshot final : public KvSource {
     const int head_dim = layout_.head_dim;
     const std::int64_t stride = head_dim * std::int64_t{sizeof(half_t)};
     BlockView view;
-    view.k = {host.k_rows.data(), stride, nullptr};
-    view.v = {host.v_rows.data(), stride, nullptr};
+    if (!host.k_rows.empty()) {
+      view.k = {host.k_rows.data(), stride, nullptr};
+      view.v = {host.v_rows.data(), stride, nullptr};
+    }
     view.sealed = host.sealed;
     if (!host.sealed) return view;
-    view.low = {.k = {host.k_codes.data(), host.k_scales.data(), head_dim, kBlockTokens},
+    view.low = {.k = host.k.view(head_dim, kBlockTokens),
                 .k_mean = host.k_mean.data(),
                 .k_exponent = host.k_exponent,
-                .v = {host.v_codes.data(), host.v_scales.data(), kBlockTokens, head_dim},
+                .v = host.v.view(kBlockTokens, head_dim),
                 .v_exponents = host.v_exponents.data()};
+    view.high_tier = high_tier_;
+    if (view.nested()) {
+      view.residual = {.k = host.k_residual.view(head_dim, kBlockTokens),
+                       .k_exponent = host.k_exponent - kResidualShift,
+                       .v = host.v_residual.view(kBlockTokens, head_dim)};
+    }
     view.summary.block_mean = host.block_mean.data();
     if (host.k_min.empty()) return view;
     view.summary.min_k = host.k_min.data();
@@ -183,6 +222,7 @@ class Snapshot final : public KvSource {
 
  private:
   int kv_heads_;
+  HighTier high_tier_;
   DeviceTileLayout layout_;
   std::vector<HostSequence> sequences_;
 };
@@ -199,13 +239,22 @@ Status copy_page(const T* pool, std::int64_t page, std::int64_t count,
                    "copying a page");
 }
 
-Status read_page(const CacheView& view, std::int64_t page, PageBytes& bytes) {
+// A sequence's block that lies on `page`.
+Status read_page(const CacheView& view, SequenceId sequence, std::int64_t page, bool sealed,
+                 PageBytes& bytes) {
   const DeviceTileLayout layout{view.head_dim};
   const std::int64_t heads = view.kv_heads;
+  const bool has_rows = !(view.nested() && sealed);
+  const std::byte* high_k = has_rows ? view.high_k : nullptr;
+  const std::byte* high_v = has_rows ? view.high_v : nullptr;
+  const std::int64_t owner = view.nested() ? sequence : page;  // of rows
   Status s = copy_page(view.low_k, page, heads * layout.k_bytes(), bytes.low_k);
   if (s.ok()) s = copy_page(view.low_v, page, heads * layout.v_bytes(), bytes.low_v);
-  if (s.ok()) s = copy_page(view.high_k, page, heads * layout.high_bytes(), bytes.high_k);
-  if (s.ok()) s = copy_page(view.high_v, page, heads * layout.high_bytes(), bytes.high_v);
+  if (s.ok()) s = copy_page(high_k, owner, heads * layout.high_bytes(), bytes.high_k);
+  if (s.ok()) s = copy_page(high_v, owner, heads * layout.high_bytes(), bytes.high_v);
+  const std::int64_t residual_bytes = heads * layout.residual_bytes();
+  if (s.ok()) s = copy_page(view.residual_k, page, residual_bytes, bytes.residual_k);
+  if (s.ok()) s = copy_page(view.residual_v, page, residual_bytes, bytes.residual_v);
   if (s.ok()) s = copy_page(view.block_mean, page, heads * view.head_dim, bytes.block_mean);
   if (s.ok()) s = copy_page(view.k_min, page, heads * view.head_dim, bytes.k_min);
   if (s.ok()) s = copy_page(view.k_max, page, heads * view.head_dim, bytes.k_max);
@@ -231,8 +280,8 @@ Status read_sequence(const CacheView& view, SequenceId id, std::int64_t q_len,
                 "a block table");
   PageBytes bytes;
   for (std::size_t block = 0; block < table.size() && s.ok(); ++block) {
-    s = read_page(view, table[block], bytes);
     const bool sealed = static_cast<std::int64_t>(block + 1) * kBlockTokens <= length;
+    s = read_page(view, id, table[block], sealed, bytes);
     for (int head = 0; head < view.kv_heads && s.ok(); ++head) {
       sequence.blocks.push_back(unpack({view.head_dim}, bytes, head, sealed));
     }

@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts the rows of an append that fall into one block of one kv head where they belong, and seals
 // the block if they fill it. One CTA does it for K or for V.
+//
+// Nested, a sequence has room for the rows of one block: a block that is filled leaves none, and
+// the one that stays open puts its rows where those of the append's first block were. So one CTA
+// does both, in this order.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +30,10 @@ struct NewRows {
     return {first, min(length + tokens - start, kBlockTokens), begin + start + first - length};
   }
 };
+
+__device__ inline int page_of(const CacheView& view, const AppendEntry& entry, int block) {
+  return block == entry.new_block ? entry.new_page : view.page(entry.sequence, block);
+}
 
 template <int kHeadDim>
 struct alignas(16) AppendScratch {
@@ -96,39 +104,83 @@ __device__ void write_new_rows(const BlockRows<kHeadDim>& rows, Part part, const
   }
 }
 
-// K or V of one kv head of one page, and the CTA's share in sealing it.
+// Nested, the block that an append of `tokens` leaves open, where that is not its first; else -1.
+__device__ inline int block_after_first(const CacheView& view, int length, int tokens) {
+  const int last = (length + tokens) / kBlockTokens;
+  const bool is_open = (length + tokens) % kBlockTokens != 0;
+  return view.nested() && is_open && last != length / kBlockTokens ? last : -1;
+}
+
+// K or V of one kv head, and a CTA's share in sealing it.
 struct BlockPart {
-  const AppendArgs& args;
-  Part part = Part::kKeys;
-  int head = 0;
-  int page = 0;
-  Share share = {};
+  Part part;
+  int head;
+  Share share;
+
+  static __device__ BlockPart of(int index, Share share) {
+    return {index % 2 == 0 ? Part::kKeys : Part::kValues, index / 2, share};
+  }
+};
+
+// The blocks of an entry that one CTA does, in shared memory: registers are scarce while it seals.
+struct Piece {
+  int entry;
+  int length;    // of the sequence before the append
+  int block[2];  // in turn; -1 = none
+  BlockPart part;
+
+  static __device__ Piece of(const AppendArgs& args, const AppendJob& job, const BlockPart& part) {
+    const int tokens = args.entries[job.entry + 1].begin - args.entries[job.entry].begin;
+    const int second = block_after_first(args.view, job.length, tokens);
+    const bool is_first = job.block == job.length / kBlockTokens;
+    return {job.entry,
+            job.length,
+            {job.block == second ? -1 : job.block, is_first ? second : -1},
+            part};
+  }
 };
 
 template <int kHeadDim>
-__device__ void append_to_block(const BlockPart& to, const NewRows& fresh,
+__device__ void append_to_block(const AppendArgs& args, const AppendEntry& entry, int block,
+                                const BlockPart& to, const NewRows& fresh,
                                 AppendScratch<kHeadDim>& scratch) {
-  const CacheView& view = to.args.view;
+  const CacheView& view = args.view;
   const DeviceTileLayout layout{kHeadDim};
-  const std::size_t cell = view.cell(to.page, to.head);
+  const int page = page_of(view, entry, block);
+  const std::size_t cell = view.cell(page, to.head);
   const bool keys = to.part == Part::kKeys;
+  const bool fills = fresh.last == kBlockTokens;
   std::byte* high =
-      (keys ? view.high_k : view.high_v) + cell * static_cast<std::size_t>(layout.high_bytes());
+      (keys ? view.high_k : view.high_v) +
+      view.rows_cell(entry.sequence, page, to.head) * static_cast<std::size_t>(layout.high_bytes());
   __syncthreads();  // the last block's rows are read
-  gather_rows(keys ? to.args.k : to.args.v, to.part, to.head, fresh, high, scratch.rows);
+  gather_rows(keys ? args.k : args.v, to.part, to.head, fresh, high, scratch.rows);
   __syncthreads();
-  if (to.share.index == 0) {
+  if (to.share.index == 0 && !(fills && view.nested())) {
     if (fresh.first == 0) {
       write_whole_tile(scratch.rows, to.part, fresh.last, high);
     } else {
       write_new_rows(scratch.rows, to.part, fresh, high);
     }
   }
-  if (fresh.last < kBlockTokens) return;
+  if (!fills) return;
   if (keys) {
-    seal_keys(scratch.rows, view, cell, to.args.numerics, to.share, scratch.seal);
+    seal_keys(scratch.rows, view, cell, args.numerics, to.share, scratch.seal);
   } else {
-    seal_values(scratch.rows, view, cell, to.args.numerics, to.share, scratch.seal);
+    seal_values(scratch.rows, view, cell, args.numerics, to.share, scratch.seal);
+  }
+}
+
+template <int kHeadDim>
+__device__ void append_piece(const AppendArgs& args, const Piece& piece,
+                             AppendScratch<kHeadDim>& scratch) {
+#pragma unroll 1
+  for (int turn = 0; turn < 2 && piece.block[turn] >= 0; ++turn) {
+    const AppendEntry& entry = args.entries[piece.entry];
+    const int block = piece.block[turn];
+    const int tokens = args.entries[piece.entry + 1].begin - entry.begin;
+    append_to_block(args, entry, block, piece.part,
+                    NewRows::of(block, piece.length, tokens, entry.begin), scratch);
   }
 }
 

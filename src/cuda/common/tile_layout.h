@@ -17,6 +17,7 @@ namespace thriftattn::cuda {
 
 inline constexpr int kCodesPerWord = 8;
 inline constexpr int kQuarters = 4;  // a block of the high tier is read in four parts of 16 tokens
+inline constexpr int kNextWordBytes = 16;  // from the first to the second word of a group of 16
 inline constexpr int kTileAlignment = 32;  // bytes; what DRAM and L2 move at once
 
 // The token that row `row` (0..7) of 8-token group `group` (0..7) of K stands for. With this order
@@ -60,6 +61,7 @@ struct TileElement {
 //   (th, r) and read four at a time.
 // V tile: codes | scales | token weights. The word of (i, dh, w) holds tokens 32 w + 8 q + slot of
 //   dim 16 i + g + 8 dh; a lane's four words of one i are ordered (dh, w).
+// Residual of K or of V (nested): codes | scales, in the order of the tile.
 // High K: quarter mt, step s of 16 dims, lane: half [th 0, th 1, th 0, th 1] x 2, where the pairs
 //   are dims 32 (s / 2) + 8 q + 4 (s % 2) + {0, 1} and + {2, 3} of token_of(2 mt + th, g).
 // High V: quarter j, i, lane: half [dim, dim + 8, dim, dim + 8] x 2 with dim = 16 i + g, where the
@@ -86,7 +88,9 @@ struct DeviceTileLayout {
   [[nodiscard]] THRIFTATTN_HOST_DEVICE constexpr int v_bytes() const {
     return v_weights() + kBlockTokens;
   }
-  // One of K and V of the high tier, and a quarter of it.
+  // The residual of K, and that of V: codes and scales as in the tile that it refines.
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE constexpr int residual_bytes() const { return k_mean(); }
+  // 16-bit rows of K or V, and a quarter of them.
   [[nodiscard]] THRIFTATTN_HOST_DEVICE constexpr int high_bytes() const { return 128 * head_dim; }
   [[nodiscard]] THRIFTATTN_HOST_DEVICE constexpr int quarter_bytes() const { return 32 * head_dim; }
 
@@ -153,5 +157,8 @@ struct DeviceTileLayout {
 
 static_assert(DeviceTileLayout{128}.k_bytes() == 4096 + 512 + 256 + 32);
 static_assert(DeviceTileLayout{128}.v_bytes() == 4096 + 512 + 64);
+static_assert(DeviceTileLayout{128}.residual_bytes() == 4096 + 512);
+static_assert(DeviceTileLayout{64}.residual_bytes() % kTileAlignment == 0);
+static_assert(DeviceTileLayout{64}.residual_bytes() == DeviceTileLayout{64}.v_weights());
 
 }  // namespace thriftattn::cuda
