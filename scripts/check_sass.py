@@ -36,8 +36,8 @@ class Budget:
 DECODE = (BULK, TENSOR)
 # (kernel, architecture or "" for all): budget. The first that fits counts. Registers are what the launch bounds leave.
 BUDGETS = {
-    # A panel's counters, put aside while its blocks are walked.
-    ("decode_kernel<128, 1>", "sm_90a"): Budget(168, stack_bytes=16, needs=DECODE),
+    # A panel's counters, put aside while its blocks are walked; with rows and nested.
+    ("decode_kernel<128, 1,", "sm_90a"): Budget(168, stack_bytes=16, needs=DECODE),
     ("decode_kernel<256,", ""): Budget(255, needs=DECODE),
     ("decode_kernel<", ""): Budget(168, needs=DECODE),
     # Read again by the last stage.
@@ -57,7 +57,7 @@ class Kernel:
 
 
 def short_name(symbol):
-    """decode_kernel<128, 1> of _ZN...13decode_kernelINS0_12DecodeTraitsILi128ELNS0_5PhaseE1EEEE..."""
+    """decode_kernel<128, 1, 0> of ...13decode_kernelINS0_12DecodeTraitsILi128ELNS0_5PhaseE1ELNS_8HighTierE0EEEE..."""
     for digits in re.finditer(r"(?=(\d+))", symbol):
         begin = digits.end() + len(digits[1])
         name = symbol[begin:begin + int(digits[1])]

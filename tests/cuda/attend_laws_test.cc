@@ -15,17 +15,19 @@
 namespace thriftattn::testing {
 namespace {
 
-class DeviceLaws : public OnDevice {};
+class DeviceLaws : public OnHighTier {
+ protected:
+  static ProblemShape laws_shape() {
+    return {.head_dim = 128,
+            .kv_heads = 2,
+            .group = 4,
+            .sequences = {{2100, 1}, {130, 2}, {1, 1}},
+            .q_dtype = DType::kF16,
+            .high_tier = GetParam()};
+  }
+};
 
-ProblemShape laws_shape() {
-  return {.head_dim = 128,
-          .kv_heads = 2,
-          .group = 4,
-          .sequences = {{2100, 1}, {130, 2}, {1, 1}},
-          .q_dtype = DType::kF16};
-}
-
-TEST_F(DeviceLaws, TwoRunsGiveTheSameBits) {
+TEST_P(DeviceLaws, TwoRunsGiveTheSameBits) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);
   CudaAttendPlan plan = make_plan(problem, filled);
@@ -37,7 +39,7 @@ TEST_F(DeviceLaws, TwoRunsGiveTheSameBits) {
   EXPECT_TRUE(run_device(problem, filled, other, {}).same_bits(first)) << "another plan";
 }
 
-TEST_F(DeviceLaws, StepsWithAStateGiveTheSameBits) {
+TEST_P(DeviceLaws, StepsWithAStateGiveTheSameBits) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);
   CudaAttendPlan plan = make_plan(problem, filled);
@@ -54,7 +56,7 @@ TEST_F(DeviceLaws, StepsWithAStateGiveTheSameBits) {
   }
 }
 
-TEST_F(DeviceLaws, PageOrderChangesNothing) {
+TEST_P(DeviceLaws, PageOrderChangesNothing) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache one = fill_device(problem, {.shuffled = false});
   CudaAttendPlan plan = make_plan(problem, one);
@@ -66,7 +68,7 @@ TEST_F(DeviceLaws, PageOrderChangesNothing) {
 }
 
 // What earlier calls left in the plan's memory is not read.
-TEST_F(DeviceLaws, WhatThePlanHeldBeforeChangesNothing) {
+TEST_P(DeviceLaws, WhatThePlanHeldBeforeChangesNothing) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);
   CudaAttendPlan plan = make_plan(problem, filled);
@@ -86,7 +88,7 @@ TEST_F(DeviceLaws, WhatThePlanHeldBeforeChangesNothing) {
   EXPECT_TRUE(run_device(problem, filled, plan, {}).same_bits(want));
 }
 
-TEST_F(DeviceLaws, ARowOfNanSpoilsItselfOnly) {
+TEST_P(DeviceLaws, ARowOfNanSpoilsItselfOnly) {
   for (const Budget::Kind kind : {Budget::Kind::kAll, Budget::Kind::kFraction}) {
     const Problem problem = make_problem(laws_shape());
     Problem spoiled = problem;
@@ -114,7 +116,7 @@ TEST_F(DeviceLaws, ARowOfNanSpoilsItselfOnly) {
   }
 }
 
-TEST_F(DeviceLaws, AGraphReplaysTheCall) {
+TEST_P(DeviceLaws, AGraphReplaysTheCall) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);
   CudaAttendPlan plan = make_plan(problem, filled);
@@ -143,7 +145,7 @@ TEST_F(DeviceLaws, AGraphReplaysTheCall) {
 }
 
 // More panels than a CTA's window holds, most of them short.
-TEST_F(DeviceLaws, ManyShortSequencesBesideALongOne) {
+TEST_P(DeviceLaws, ManyShortSequencesBesideALongOne) {
   ProblemShape shape = laws_shape();
   shape.head_dim = 64;
   shape.kv_heads = 4;
@@ -158,7 +160,7 @@ TEST_F(DeviceLaws, ManyShortSequencesBesideALongOne) {
 }
 
 // The host's sets, from the same stored values, but for blocks whose rank is at the threshold.
-TEST_F(DeviceLaws, SetsAreTheHostsButForTies) {
+TEST_P(DeviceLaws, SetsAreTheHostsButForTies) {
   for (const DataKind data : {DataKind::kNeedles, DataKind::kSink, DataKind::kGaussian}) {
     ProblemShape shape = laws_shape();
     shape.data = data;
@@ -204,7 +206,51 @@ TEST_F(DeviceLaws, SetsAreTheHostsButForTies) {
   }
 }
 
-TEST_F(DeviceLaws, RefusesWhatItCannotDo) {
+// Of a nested high tier the residual counts as high and its low part as low.
+TEST_P(DeviceLaws, TheReportCountsTheBytesOfEachTier) {
+  const Problem problem = make_problem(laws_shape());
+  const DeviceCache filled = fill_device(problem);
+  CudaAttendPlan plan = make_plan(problem, filled);
+  RunOptions options;
+  options.attend.selection.tau = 0.05;
+  for (const Budget::Kind kind : {Budget::Kind::kFraction, Budget::Kind::kAll}) {
+    options.attend.selection.budget.kind = kind;
+    const Output output = run_device(problem, filled, plan, options);
+    ASSERT_TRUE(output.status.ok()) << output.status.message();
+    const cuda::DeviceTileLayout layout{128};
+    std::int64_t low = 0, high = 0;
+    for (const UnitTrace& unit : output.trace) {
+      if (unit.first_token > 0) continue;  // all rows of a kv head are one panel here
+      for (std::size_t b = 0; b < unit.fate.size(); ++b) {
+        const unsigned fate = unit.fate[b];
+        const bool rows = GetParam() == HighTier::kRows16 ||
+                          64 * static_cast<std::int64_t>(b + 1) > problem.kv_len(unit.sequence);
+        const auto add = [&](bool promoted, int low_bytes) {
+          if (!promoted || !rows) low += low_bytes;
+          if (promoted) high += rows ? layout.high_bytes() : layout.residual_bytes();
+        };
+        add((fate & (kFateForced | kFatePromotedK)) != 0, layout.k_bytes());
+        if ((fate & kFateTail) != 0) continue;
+        add((fate & (kFateForced | kFatePromotedV)) != 0, layout.v_bytes());
+      }
+    }
+    EXPECT_EQ(output.report.bytes_low, low);
+    EXPECT_EQ(output.report.bytes_high, high);
+    EXPECT_EQ(low == 0, kind == Budget::Kind::kAll && GetParam() == HighTier::kRows16);
+  }
+}
+
+TEST_P(DeviceLaws, APlanOfTheOtherTierIsRefused) {
+  Problem problem = make_problem(laws_shape());
+  const DeviceCache filled = fill_device(problem);
+  Problem other = problem;
+  other.shape.high_tier = GetParam() == HighTier::kNested ? HighTier::kRows16 : HighTier::kNested;
+  CudaAttendPlan plan = make_plan(other, fill_device(other));
+  const Output output = run_device(problem, filled, plan, {});
+  EXPECT_EQ(output.status.code(), StatusCode::kInvalidArgument);
+}
+
+TEST_P(DeviceLaws, RefusesWhatItCannotDo) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);
   CudaAttendPlan plan = make_plan(problem, filled, 2);
@@ -237,6 +283,8 @@ TEST_F(DeviceLaws, RefusesWhatItCannotDo) {
   EXPECT_FALSE(CudaAttendPlan::create(filled.cache, 8, 0, 1).ok());
   EXPECT_FALSE(CudaAttendPlan::create(filled.cache, 8, 3, 17).ok());
 }
+
+INSTANTIATE_TEST_SUITE_P(HighTiers, DeviceLaws, ::testing::ValuesIn(kBothTiers), name_of_param);
 
 }  // namespace
 }  // namespace thriftattn::testing

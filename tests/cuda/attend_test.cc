@@ -16,18 +16,20 @@ struct Case {
   RunOptions options;
 };
 
-void check(const Case& c) {
-  SCOPED_TRACE(describe(c.shape, c.options));
-  const Problem problem = make_problem(c.shape);
-  const DeviceCache filled = fill_device(problem);
-  CudaAttendPlan plan = make_plan(problem, filled);
-  const Output output = run_device(problem, filled, plan, c.options);
-  expect_device_oracle(problem, filled, c.options, output);
-}
+class DeviceGrid : public OnHighTier {
+ protected:
+  static void check(Case c, Residence residence = Residence::kDevice) {
+    c.shape.high_tier = GetParam();
+    SCOPED_TRACE(describe(c.shape, c.options));
+    const Problem problem = make_problem(c.shape);
+    const DeviceCache filled = fill_device(problem, {.residence = residence});
+    CudaAttendPlan plan = make_plan(problem, filled);
+    const Output output = run_device(problem, filled, plan, c.options);
+    expect_device_oracle(problem, filled, c.options, output);
+  }
+};
 
-class DeviceGrid : public OnDevice {};
-
-TEST_F(DeviceGrid, HeadDims) {
+TEST_P(DeviceGrid, HeadDims) {
   for (const int head_dim : {64, 128, 256}) {
     Case c;
     c.shape.head_dim = head_dim;
@@ -35,7 +37,13 @@ TEST_F(DeviceGrid, HeadDims) {
   }
 }
 
-TEST_F(DeviceGrid, Groups) {
+TEST_P(DeviceGrid, HighTierInPinnedHostMemory) {
+  Case c;
+  c.options.attend.selection.budget.value = 0.3;
+  check(c, Residence::kPinnedHost);
+}
+
+TEST_P(DeviceGrid, Groups) {
   for (const int group : {1, 2, 3, 4, 5, 7, 8, 9, 16, 24}) {
     Case c;
     c.shape.group = group;
@@ -43,7 +51,7 @@ TEST_F(DeviceGrid, Groups) {
   }
 }
 
-TEST_F(DeviceGrid, QueryLengths) {
+TEST_P(DeviceGrid, QueryLengths) {
   for (const std::int64_t q_len : {1, 2, 3, 5, 8, 15, 16}) {
     Case c;
     c.shape.sequences = {{q_len + 700, q_len}, {q_len, q_len}, {64 + q_len / 2, q_len}};
@@ -51,7 +59,7 @@ TEST_F(DeviceGrid, QueryLengths) {
   }
 }
 
-TEST_F(DeviceGrid, RaggedLengths) {
+TEST_P(DeviceGrid, RaggedLengths) {
   const std::vector<SequenceShape> lengths[] = {{{1, 1}},
                                                 {{63, 1}},
                                                 {{64, 1}},
@@ -69,7 +77,7 @@ TEST_F(DeviceGrid, RaggedLengths) {
   }
 }
 
-TEST_F(DeviceGrid, DataAndNumerics) {
+TEST_P(DeviceGrid, DataAndNumerics) {
   for (const DataKind data : {DataKind::kGaussian, DataKind::kChannelOffsets, DataKind::kSink,
                               DataKind::kNeedles, DataKind::kOutliers}) {
     for (const bool plain : {false, true}) {
@@ -81,7 +89,7 @@ TEST_F(DeviceGrid, DataAndNumerics) {
   }
 }
 
-TEST_F(DeviceGrid, Types) {
+TEST_P(DeviceGrid, Types) {
   for (const DType q : {DType::kF16, DType::kBF16}) {
     for (const DType out : {DType::kF32, DType::kF16, DType::kBF16}) {
       Case c;
@@ -92,7 +100,7 @@ TEST_F(DeviceGrid, Types) {
   }
 }
 
-TEST_F(DeviceGrid, PoliciesBudgetsAndTails) {
+TEST_P(DeviceGrid, PoliciesBudgetsAndTails) {
   for (const Policy policy : {Policy::kFp4Mass, Policy::kBlockMean, Policy::kQuest}) {
     for (const Budget& budget :
          {Budget{Budget::Kind::kFraction, 0.0}, Budget{Budget::Kind::kFraction, 0.05},
@@ -111,7 +119,7 @@ TEST_F(DeviceGrid, PoliciesBudgetsAndTails) {
   }
 }
 
-TEST_F(DeviceGrid, SinkScaleAndCrossover) {
+TEST_P(DeviceGrid, SinkScaleAndCrossover) {
   for (const bool sink : {false, true}) {
     for (const float scale : {0.0f, 0.01f, 0.5f}) {
       for (const std::int64_t crossover : {0, 500, 100000}) {
@@ -126,10 +134,11 @@ TEST_F(DeviceGrid, SinkScaleAndCrossover) {
 }
 
 // Steps of decoding that carry a state across block boundaries: each against the oracle.
-TEST_F(DeviceGrid, StepsWithAState) {
+TEST_P(DeviceGrid, StepsWithAState) {
   for (const double tau : {0.0, 0.05}) {
     Case c;
     constexpr std::int64_t kSteps = 70;
+    c.shape.high_tier = GetParam();
     c.shape.sequences = {{1500, 1}, {90, 1}};
     c.options.attend.selection.tau = tau;
     const Problem problem = make_problem(c.shape);
@@ -159,6 +168,8 @@ TEST_F(DeviceGrid, StepsWithAState) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(HighTiers, DeviceGrid, ::testing::ValuesIn(kBothTiers), name_of_param);
 
 }  // namespace
 }  // namespace thriftattn::testing

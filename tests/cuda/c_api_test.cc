@@ -9,7 +9,7 @@
 namespace thriftattn::testing {
 namespace {
 
-class CudaCApi : public OnDevice {};
+class CudaCApi : public OnHighTier {};
 
 #define ASSERT_C_OK(call) ASSERT_EQ(call, THRIFTATTN_OK) << thriftattn_status_message()
 
@@ -41,6 +41,7 @@ void Handles::fill(const Problem& problem) {
   config.pages = 64;
   config.max_sequences = 4;
   config.max_tokens = 2048;
+  config.high_tier = static_cast<std::int32_t>(problem.shape.high_tier);
   ASSERT_C_OK(thriftattn_cuda_cache_create(&config, &cache));
   for (std::size_t s = 0; s < problem.k.size(); ++s) {
     sequences.push_back(-1);
@@ -61,12 +62,13 @@ void Handles::fill(const Problem& problem) {
                                                  static_cast<int>(problem.k.size()), 16, &plan));
 }
 
-TEST_F(CudaCApi, SameBitsAndReportAsCpp) {
+TEST_P(CudaCApi, SameBitsAndReportAsCpp) {
   const Problem problem = make_problem({.head_dim = 128,
                                         .kv_heads = 2,
                                         .group = 4,
                                         .sequences = {{1030, 1}, {330, 3}},
-                                        .q_dtype = DType::kF16});
+                                        .q_dtype = DType::kF16,
+                                        .high_tier = GetParam()});
   const DeviceCache filled = fill_device(problem);
   CudaAttendPlan plan = make_plan(problem, filled);
   const Output want = run_device(problem, filled, plan, {});
@@ -105,9 +107,12 @@ TEST_F(CudaCApi, SameBitsAndReportAsCpp) {
   EXPECT_EQ(report.blocks, want.report.blocks);
   EXPECT_EQ(report.promoted_k, want.report.promoted_k);
   EXPECT_EQ(report.bytes_low, want.report.bytes_low);
+  EXPECT_EQ(report.bytes_high, want.report.bytes_high);
   EXPECT_EQ(report.mass_covered, want.report.mass_covered);
   EXPECT_GT(report.promoted_k, 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(HighTiers, CudaCApi, ::testing::ValuesIn(kBothTiers), name_of_param);
 
 }  // namespace
 }  // namespace thriftattn::testing

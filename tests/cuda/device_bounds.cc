@@ -24,7 +24,7 @@ RowFacts facts_of(const oracle::Row& row) {
   for (const oracle::Key& key : row.keys) {
     facts.maximum = std::max(facts.maximum, key.score);
     facts.argument = std::max(facts.argument, key.score_abs);
-    facts.largest_norm = std::max(facts.largest_norm, key.v_norm);
+    facts.largest_norm = std::max({facts.largest_norm, key.v_norm, key.nested_norm});
   }
   // The reference lies between the largest score and zero weights: 40 covers shifts and exponents.
   facts.argument = 2 * facts.argument + std::fabs(facts.maximum) + 40;
@@ -53,7 +53,8 @@ RowBound device_row_bound(const oracle::Row& row, const Arithmetic& arithmetic) 
     const double score =
         kStep * (key.k_dots * steps + 4) * key.score_abs + 2 * kStep * facts.argument;
     const double relative = std::expm1(score) + 0x1p-11 + 0x1p-20;
-    const double lost = key.v_norm == 0 ? 0x1p-20 : 0x1p-34 / key.v_norm;
+    const double norm = std::max(key.v_norm, key.nested_norm);  // one of them is 0
+    const double lost = norm == 0 ? 0x1p-20 : 0x1p-34 / norm;
     errors[j] = relative * row.weights[j] + lost * facts.largest_norm * to_weights;
     everything += errors[j];
     if (key.tail) continue;
@@ -73,6 +74,8 @@ RowBound device_row_bound(const oracle::Row& row, const Arithmetic& arithmetic) 
       if (key.tail) continue;
       error += errors[j] * std::fabs(key.v[d] - row.out[d]) +
                sums * (row.weights[j] + errors[j]) * (key.v_abs[d] + std::fabs(row.out[d]));
+      if (key.nested_norm == 0) continue;
+      error += 0x1p-33 / key.nested_norm * facts.largest_norm * to_weights * key.v_abs[d];
     }
     const double exact = quotient > 0 ? error / used / quotient : kInfinity;
     bound.out[d] = exact + smallest + rounding * (std::fabs(row.out[d]) + exact);

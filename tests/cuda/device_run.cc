@@ -35,6 +35,8 @@ DeviceCache fill_device(const Problem& problem, const DeviceFill& fill) {
   config.max_tokens = longest;
   config.numerics = shape.numerics;
   config.channel_bounds = shape.channel_bounds;
+  config.high_tier = shape.high_tier;
+  config.residence = fill.residence;
   Result<CudaKvCache> created = CudaKvCache::create(config);
   require(created.status());
   DeviceCache filled{std::move(created.value()), {}};

@@ -23,6 +23,7 @@ struct DeviceFill {
   bool shuffled = true;  // ragged appends that alternate between sequences
   std::uint64_t seed = 7;
   std::int64_t spare_tokens = 0;  // room of each sequence beyond the problem's
+  Residence residence = Residence::kDevice;
 };
 DeviceCache fill_device(const Problem& problem, const DeviceFill& fill = {});
 

@@ -26,11 +26,12 @@ class Replay : public OnDevice {
   std::vector<CapturedProblem> problems_;
 };
 
-class DeviceReplay : public Replay {
+class DeviceReplay : public Replay, public ::testing::WithParamInterface<HighTier> {
  protected:
   void SetUp() override {
     Replay::SetUp();
     if (!IsSkipped()) OnDevice::SetUp();
+    for (CapturedProblem& captured : problems_) captured.problem.shape.high_tier = GetParam();
   }
 };
 
@@ -56,7 +57,7 @@ TEST_F(Replay, HostGivesTheModelsOutput) {
   }
 }
 
-TEST_F(DeviceReplay, OneCallOfSeveralTokens) {
+TEST_P(DeviceReplay, OneCallOfSeveralTokens) {
   for (const CapturedProblem& captured : problems_) {
     SCOPED_TRACE(captured.name);
     const RunOptions options = options_of(captured);
@@ -68,7 +69,7 @@ TEST_F(DeviceReplay, OneCallOfSeveralTokens) {
 }
 
 // The tokens one by one, each step with the sets that the one before it chose.
-TEST_F(DeviceReplay, StepsWithAState) {
+TEST_P(DeviceReplay, StepsWithAState) {
   for (const CapturedProblem& captured : problems_) {
     SCOPED_TRACE(captured.name);
     const RunOptions options = options_of(captured);
@@ -95,6 +96,8 @@ TEST_F(DeviceReplay, StepsWithAState) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(HighTiers, DeviceReplay, ::testing::ValuesIn(kBothTiers), name_of_param);
 
 }  // namespace
 }  // namespace thriftattn::testing

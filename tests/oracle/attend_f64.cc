@@ -33,6 +33,7 @@ struct Operand {
 
 struct DecodedBlock {
   bool sealed = false;
+  bool nested = false;
   Operand low_k, low_v, high_k, high_v;
   double v_norms[kBlockTokens] = {};
 };
@@ -62,6 +63,7 @@ class Blocks {
       const BlockView view = source_.block(sequence, block, kv_head);
       DecodedBlock& decoded = it->second;
       decoded.sealed = view.sealed;
+      decoded.nested = view.nested();
       if (view.sealed) {
         if (separate_means_) {
           add_parts(view.low, source_.head_dim(), decoded.low_k);
@@ -128,6 +130,7 @@ void add_block(const Problem& problem, const DecodedBlock& block, unsigned fate,
     key.slot = t;
     key.tail = (fate & kFateTail) != 0;
     key.v_norm = high_v ? 0.0 : block.v_norms[t];
+    key.nested_norm = high_v && block.nested ? block.v_norms[t] : 0.0;
     row.keys.push_back(key);
   }
 }

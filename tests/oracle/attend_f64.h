@@ -35,6 +35,7 @@ struct Key {
   const double* v_abs = nullptr;  // [head_dim], the magnitudes that v is added up from
   bool tail = false;              // counts in lse only
   double v_norm = 0;              // 2^exponent of a low-tier V's token; 0 in the high tier
+  double nested_norm = 0;         // the same of a nested high tier's; 0 elsewhere
   int k_dots = 1;                 // dots that the score is the sum of: 2 where nested
   int v_dots = 1;
 };

@@ -32,7 +32,7 @@ Status check_selection(const Selection& selection, bool channel_bounds) {
         "policy quest: the cache keeps no channel bounds; create it with channel_bounds");
   }
   if (!selection.force_own) {
-    return unsupported("force_own = false on a CUDA device: own blocks are always 16 bit");
+    return unsupported("force_own = false on a CUDA device: own blocks are always promoted");
   }
   return {};
 }
@@ -42,7 +42,8 @@ Status check_plan(const CudaAttendParams& params, const CudaKvCache& cache,
   const CudaKvCacheConfig& config = cache.config();
   const int max_blocks = cache.impl().view().max_blocks;
   if (plan.device != config.device || plan.head_dim != config.head_dim ||
-      plan.kv_heads != config.kv_heads || plan.max_blocks < max_blocks) {
+      plan.high_tier != config.high_tier || plan.kv_heads != config.kv_heads ||
+      plan.max_blocks < max_blocks) {
     return invalid_argument("the plan was made for another cache");
   }
   if (params.q.heads != plan.q_heads) {
@@ -145,7 +146,8 @@ class Call {
         params.softmax_scale != 0 ? params.softmax_scale : 1.0 / std::sqrt(double(plan.head_dim));
     decode_.scale_log2 = static_cast<float>(scale * kLog2E);
     dense_ = selection.budget.kind == Budget::Kind::kAll || all_short(params, cache);
-    decode_.crossover = static_cast<int>(std::min<std::int64_t>(params.crossover_tokens, INT_MAX));
+    const std::int64_t crossover = dense_ ? INT_MAX : params.crossover_tokens;
+    decode_.crossover = static_cast<int>(std::min<std::int64_t>(crossover, INT_MAX));
     decode_.sink = selection.force_sink ? 1 : 0;
     decode_.sets = sets_->sets.data();
     decode_.lists = sets_->lists.data();

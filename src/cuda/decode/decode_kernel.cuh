@@ -5,13 +5,14 @@
 // Grid: one CTA an SM, whatever the call; a CTA's share of the bytes is make_share's. Each warp
 // walks its own items: K through one ring, and behind it V through another, so that a block whose
 // mass needs no V never asks for it. Partial sums of a panel are merged by the last CTA that has
-// one. Bytes: of a block at head_dim 128, K 4896 and V 4672 in the low tier, 16384 each in the high
-// tier. Bound by memory, then by issue slots: docs/kernels/sm90a.md.
+// one. Bytes: of a block at head_dim 128, K 4896 and V 4672 in the low tier, 16384 each as rows,
+// 4608 each as residuals. Bound by memory, then by issue slots: docs/kernels/sm90a.md.
 #pragma once
 
 #include "cuda/decode/merge.cuh"
 #include "cuda/decode/ring.cuh"
 #include "cuda/decode/rows.cuh"
+#include "cuda/decode/stages.cuh"
 #include "cuda/decode/traits.cuh"
 #include "cuda/decode/walk.cuh"
 
@@ -42,15 +43,12 @@ class KeyStream {
       if (!more_) return;
       const Item item = walk_.item();
       const std::size_t cell = args_.cache.cell(item.page, walk_.items().kv_head);
-      const bool low = T::kLowTier && item.item_class() >= kLow;
-      const int bytes = low ? T::kLayout.k_bytes() : T::kLayout.quarter_bytes();
-      const std::byte* from =
-          low ? args_.cache.low_k + cell * T::kLayout.k_bytes()
-              : args_.cache.high_k + cell * T::kLayout.high_bytes() + quarter_ * bytes;
+      const int stages = Stages<T>::of_key(item);
+      const Stage stage = Stages<T>::key(args_.cache, cell, stages, stage_);
       if (lane == 0) labels_[ring_.next()] = item;
-      ring_.fill(from, bytes, lane);
-      if (!low && ++quarter_ < kQuarters) continue;
-      quarter_ = 0;
+      ring_.fill(stage.from, stage.bytes, lane);
+      if (++stage_ < stages) continue;
+      stage_ = 0;
       walk_.advance();
     }
   }
@@ -63,7 +61,7 @@ class KeyStream {
   Walk<T> walk_;
   Item* labels_;
   KeyRing& ring_;
-  int quarter_ = 0;
+  int stage_ = 0;  // of the item
   bool more_;
 };
 
@@ -72,7 +70,7 @@ template <class T>
 struct Pending {
   typename TileMath<T::kHeadDim>::Weights p = {};
   int cell = 0;    // of V: page and kv head
-  int stages = 0;  // 0: no V, 1: low tier, 4: high tier
+  int stages = 0;  // 0: no V, else Stages<T>::of_value
   int asked = 0;
 };
 
@@ -159,8 +157,25 @@ class Warp {
     __syncthreads();
   }
 
-  __device__ Logits score_low_tile(std::uint32_t tile, typename Math::Scores& s) const {
-    Math::score_low(tile, rows.q, s, lane_);
+  // A low tile or, in units of 2^-kResidualShift of it, its residual: another operand, so that its
+  // products are added to what the low tile gave.
+  __device__ void score_codes(std::uint32_t tile, int stage, typename Math::Scores& s,
+                              Logits& logits) const {
+    if constexpr (T::kNested) {
+#pragma unroll
+      for (int i = 0; i < 16; ++i) s[i / 4][i % 4] *= kResidualUp;
+    }
+    Math::template score_low<T::kNested>(tile, rows.q, s, lane_);
+    if (!T::kNested || stage != kResidualStage) {
+      logits = low_logits(tile);
+      return;
+    }
+    logits.up[0] *= 1 / kResidualUp;
+    logits.up[1] *= 1 / kResidualUp;
+  }
+
+  // How scores of a low tile's codes become weights that meet codes of V.
+  __device__ Logits low_logits(std::uint32_t tile) const {
     float m[2];
     Math::score_mean(tile, rows.q, m, lane_);
     const float2 header = ptx::load_shared_float2(tile + T::kLayout.k_header());
@@ -176,34 +191,37 @@ class Warp {
   __device__ void score_and_weigh(const Walk<T>& walk, Pending<T>& older, Pending<T>& newer) {
     const PanelItems& items = walk.items();
     typename Math::Scores s;
+    if constexpr (T::kNested) Math::clear(s);
     Logits logits{{rows.factor[0], rows.factor[1]}, {0, 0}, 0, kWeightDownLog2};
     Item item{};
 #pragma unroll 1
-    for (int quarter = 0, stages = 1; quarter < stages; ++quarter) {
+    for (int stage = 0, stages = 1; stage < stages; ++stage) {
       stream_.fill(lane_);
       const std::uint32_t tile = keys_.wait();
       item = stream_.label();
-      if (T::kLowTier && item.item_class() >= kLow) {
-        logits = score_low_tile(tile, s);
+      stages = Stages<T>::of_key(item);
+      if (!Stages<T>::are_rows(stages)) {
+        score_codes(tile, stage, s, logits);
       } else {
-        stages = kQuarters;
         float t[4];
         Math::score_high(tile, rows.q, t, lane_);
 #pragma unroll
         for (int mt = 0; mt < kQuarters; ++mt) {
 #pragma unroll
-          for (int e = 0; e < 4; ++e) s[mt][e] = mt == quarter ? t[e] : s[mt][e];
+          for (int e = 0; e < 4; ++e) s[mt][e] = mt == stage ? t[e] : s[mt][e];
         }
       }
       keys_.release();
     }
     if (item.item_class() < kLow) {
-      if (item.item_class() == kKeyOnly) logits.exponent = item.v_exponent();
+      if (!T::kNested && item.item_class() == kKeyOnly) logits.exponent = item.v_exponent();
       if (kBlockTokens * (item.block() + 1) > items.first_position() + 1) {
         rows.mask(s, items, args_.shape.group, item.block(), lane_);
       }
     }
-    if (T::kLowTier && item.item_class() != kBoth) logits.down -= kCodeUpLog2 + logits.exponent;
+    if (!Stages<T>::are_rows(Stages<T>::of_value(item))) {
+      logits.down -= kCodeUpLog2 + logits.exponent;
+    }
     float part[2];
     while (!rows.weigh(s, logits, newer.p, part)) {
       if (!raise_reference(s, logits, older)) break;
@@ -273,7 +291,6 @@ class Warp {
     }
     bool tail = false;
     if (T::kLowTier && args_.tail && item.item_class() >= kLow) tail = is_tail(mass);
-    const bool high_v = !T::kLowTier || item.item_class() == kBoth;
     if (lane_ == 0) args_.fates[cell] = fate(items, item, tail);
     if (tail) {
       add_to_tail(part);
@@ -281,7 +298,7 @@ class Warp {
     }
     rows.sum[0] += part[0];
     rows.sum[1] += part[1];
-    newer.stages = high_v ? kQuarters : 1;
+    newer.stages = Stages<T>::of_value(item);
     newer.cell = static_cast<int>(args_.cache.cell(item.page, items.kv_head));
   }
 
@@ -318,8 +335,12 @@ class Warp {
 #pragma unroll 1
     for (int stage = 0; stage < older.stages; ++stage) {
       const std::uint32_t tile = values_.wait();
-      if (T::kLowTier && older.stages == 1) {
-        Math::weigh_tokens(tile, older.p, lane_);
+      if (!Stages<T>::are_rows(older.stages)) {
+        if (!T::kNested || stage != kResidualStage) {
+          Math::weigh_tokens(tile, older.p, lane_);
+        } else {
+          Math::weigh_residual(older.p);
+        }
         Math::value_low(tile, older.p, sums, lane_);
       } else {
         const bool second = stage % 2 != 0;
@@ -339,12 +360,8 @@ class Warp {
 #pragma unroll 1
     while (pending.asked < pending.stages && !values_.full()) {
       const auto cell = static_cast<std::size_t>(pending.cell);
-      const bool low = T::kLowTier && pending.stages == 1;
-      const int bytes = low ? T::kLayout.v_bytes() : T::kLayout.quarter_bytes();
-      const std::byte* from =
-          low ? args_.cache.low_v + cell * T::kLayout.v_bytes()
-              : args_.cache.high_v + cell * T::kLayout.high_bytes() + pending.asked * bytes;
-      values_.fill(from, bytes, lane_);
+      const Stage stage = Stages<T>::value(args_.cache, cell, pending.stages, pending.asked);
+      values_.fill(stage.from, stage.bytes, lane_);
       ++pending.asked;
     }
   }
@@ -374,7 +391,7 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
   }
   ptx::wait_for_previous_kernel();
   __shared__ Share share;
-  make_share<T::kHeadDim, T::kPhase>(args, map.scratch(), share);
+  make_share<T::kHeadDim, T::kPhase, T::kTier>(args, map.scratch(), share);
   Walk<T> walk(args, share);
   W worker(args, share, map, keys, values);
   while (share.panels > 0) {
@@ -385,7 +402,8 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
     // A share of very many short panels: the window moves on.
     const WalkPanel& last = share.window[share.panels - 1];
     if (last.begin + last.cost >= share.end) break;
-    move_window<T::kHeadDim, T::kPhase>(args, last.panel + 1, last.begin + last.cost, share);
+    move_window<T::kHeadDim, T::kPhase, T::kTier>(args, last.panel + 1, last.begin + last.cost,
+                                                  share);
     walk.restart();
     worker.restart();
   }

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Instantiates the decode kernels of one head_dim; each file of inst/ does so once.
+// Instantiates the decode kernels of one head_dim and high tier; each file of inst/ does so once.
 #pragma once
 
 #include <algorithm>
@@ -11,11 +11,13 @@
 
 namespace thriftattn::cuda {
 
-template <int kHeadDim>
+template <int kHeadDim, HighTier kTier>
 struct DecodeLaunch {
-  using Score = DecodeTraits<kHeadDim, Phase::kScore>;
-  using Attend = DecodeTraits<kHeadDim, Phase::kAttend>;
-  using Dense = DecodeTraits<kHeadDim, Phase::kDense>;
+  using Score = DecodeTraits<kHeadDim, Phase::kScore, kTier>;
+  using Attend = DecodeTraits<kHeadDim, Phase::kAttend, kTier>;
+  // Nested, every block still has a low tile: attend with all of them forced.
+  static constexpr Phase kDense = kTier == HighTier::kNested ? Phase::kAttend : Phase::kDense;
+  using Dense = DecodeTraits<kHeadDim, kDense, kTier>;
 
   // As many warps as the device's shared memory feeds.
   template <class T>
@@ -63,7 +65,7 @@ struct DecodeLaunch {
     return launch<Dense>(args, shape.ctas, shape.dense_warps, stream);
   }
 
-  static constexpr DecodeKernels kTable{kHeadDim, prepare, score, attend, dense};
+  static constexpr DecodeKernels kTable{kHeadDim, kTier, prepare, score, attend, dense};
 };
 
 }  // namespace thriftattn::cuda

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// The kernels as functions of the host: one row of a table for each head_dim.
+// The kernels as functions of the host: one row of a table for each head_dim and high tier.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -19,22 +19,27 @@ struct DecodeShape {
 
 struct DecodeKernels {
   int head_dim;
+  HighTier high_tier;
   // Makes the kernels ready on the current device: call once before the first launch.
   cudaError_t (*prepare)(DecodeShape& shape);
   cudaError_t (*score)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
-  // attend where every sequence is computed in the high tier.
+  // attend where every sequence is computed in the high tier: args.crossover is beyond all lengths.
   cudaError_t (*dense)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
 };
 
 extern const DecodeKernels kDecode64;
 extern const DecodeKernels kDecode128;
 extern const DecodeKernels kDecode256;
+extern const DecodeKernels kDecodeNested64;
+extern const DecodeKernels kDecodeNested128;
+extern const DecodeKernels kDecodeNested256;
 
 // nullptr where there is no kernel for it.
-inline const DecodeKernels* decode_kernels(int head_dim) {
-  for (const DecodeKernels* kernels : {&kDecode64, &kDecode128, &kDecode256}) {
-    if (kernels->head_dim == head_dim) return kernels;
+inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier) {
+  for (const DecodeKernels* kernels : {&kDecode64, &kDecode128, &kDecode256, &kDecodeNested64,
+                                       &kDecodeNested128, &kDecodeNested256}) {
+    if (kernels->head_dim == head_dim && kernels->high_tier == high_tier) return kernels;
   }
   return nullptr;
 }

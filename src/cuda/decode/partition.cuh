@@ -14,11 +14,12 @@ namespace thriftattn::cuda {
 enum class Phase {
   kScore,   // K of every block, for masses alone
   kAttend,  // K and V
-  kDense,   // K and V, all in the high tier: short sequences, and 16-bit attention
+  kDense,   // K and V, all from 16-bit rows: short sequences, and 16-bit attention
 };
 
-// Bytes of an item in units of 256: what the line measures.
-template <int kHeadDim, Phase kPhase>
+// Bytes of an item in units of 256: what the line measures. Nested, a sequence's open block counts
+// as if it were sealed.
+template <int kHeadDim, Phase kPhase, HighTier kTier>
 struct ItemCost {
   static constexpr DeviceTileLayout kLayout{kHeadDim};
   static constexpr std::uint32_t units(int bytes) {
@@ -26,13 +27,17 @@ struct ItemCost {
   }
   __device__ static constexpr std::uint32_t of(int item_class) {
     constexpr bool kValues = kPhase != Phase::kScore;
-    constexpr int kHigh = kLayout.high_bytes();
+    constexpr bool kNested = kTier == HighTier::kNested;
+    constexpr int kHighK =
+        kNested ? kLayout.k_bytes() + kLayout.residual_bytes() : kLayout.high_bytes();
+    constexpr int kHighV =
+        kNested ? kLayout.v_bytes() + kLayout.residual_bytes() : kLayout.high_bytes();
     constexpr int kV = kValues ? kLayout.v_bytes() : 0;
     switch (item_class) {
       case kBoth:
-        return units(kValues ? 2 * kHigh : kHigh);
+        return units(kValues ? kHighK + kHighV : kHighK);
       case kKeyOnly:
-        return units(kHigh + kV);
+        return units(kHighK + kV);
       case kLow:
         return units(kLayout.k_bytes() + kV);
       default:  // more than its bytes: scores are most of the work
@@ -122,24 +127,24 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   return items;
 }
 
-template <int kHeadDim, Phase kPhase>
+template <int kHeadDim, Phase kPhase, HighTier kTier>
 __device__ inline std::uint32_t panel_cost(const PanelItems& items) {
   std::uint32_t cost = kPanelCost;
 #pragma unroll
   for (int c = 0; c < kItemClasses; ++c) {
-    cost += static_cast<std::uint32_t>(items.count[c]) * ItemCost<kHeadDim, kPhase>::of(c);
+    cost += static_cast<std::uint32_t>(items.count[c]) * ItemCost<kHeadDim, kPhase, kTier>::of(c);
   }
   return cost;
 }
 
 // The first item of a panel that starts at or after `at` (a place on the panel's part of the line).
-template <int kHeadDim, Phase kPhase>
+template <int kHeadDim, Phase kPhase, HighTier kTier>
 __device__ inline int first_item(const PanelItems& items, std::uint32_t at) {
   int first = 0;
   at -= min(at, kPanelCost);
 #pragma unroll
   for (int c = 0; c < kItemClasses; ++c) {
-    const std::uint32_t cost = ItemCost<kHeadDim, kPhase>::of(c);
+    const std::uint32_t cost = ItemCost<kHeadDim, kPhase, kTier>::of(c);
     const std::uint32_t span = static_cast<std::uint32_t>(items.count[c]) * cost;
     if (at <= span) return first + static_cast<int>((at + cost - 1) / cost);
     at -= span;
@@ -234,7 +239,7 @@ __device__ inline bool share_whole_parts(std::uint32_t cost, unsigned panels, st
 
 // Moves the window to where panel `first` begins on the line; all threads call it. Panels of the
 // window are worked out side by side, by one warp.
-template <int kHeadDim, Phase kPhase>
+template <int kHeadDim, Phase kPhase, HighTier kTier>
 __device__ inline void move_window(const DecodeArgs& args, int first, std::uint32_t line_begin,
                                    Share& share) {
   __syncthreads();  // the window is read by nobody
@@ -244,7 +249,7 @@ __device__ inline void move_window(const DecodeArgs& args, int first, std::uint3
     const bool exists = lane < kWindowPanels && panel < args.shape.panels;
     PanelItems items;
     if (exists) items = panel_items<kPhase>(args, panel);
-    const std::uint32_t cost = exists ? panel_cost<kHeadDim, kPhase>(items) : 0;
+    const std::uint32_t cost = exists ? panel_cost<kHeadDim, kPhase, kTier>(items) : 0;
     std::uint32_t at = cost;
 #pragma unroll
     for (int d = 1; d < 32; d *= 2) {
@@ -269,7 +274,7 @@ __device__ inline void move_window(const DecodeArgs& args, int first, std::uint3
 
 // All threads of the CTA call this. scratch: [32] words of shared memory, as `share` is. A thread
 // works out a run of panels; where that is one, it does so once.
-template <int kHeadDim, Phase kPhase>
+template <int kHeadDim, Phase kPhase, HighTier kTier>
 __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch, Share& share) {
   const unsigned threads = blockDim.x;
   const unsigned thread = threadIdx.x;
@@ -281,7 +286,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
   std::uint32_t mine = 0;
   for (unsigned p = first; p < last; ++p) {
     items = panel_items<kPhase>(args, static_cast<int>(p));
-    mine += panel_cost<kHeadDim, kPhase>(items);
+    mine += panel_cost<kHeadDim, kPhase, kTier>(items);
   }
   const auto [before, total] = sum_over_threads(mine, scratch);
   if (share_whole_parts(mine, panels, total, before, items, scratch, share)) return;
@@ -304,7 +309,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     unsigned p = first;
     for (; run > 1; ++p) {
       const std::uint32_t cost =
-          panel_cost<kHeadDim, kPhase>(panel_items<kPhase>(args, static_cast<int>(p)));
+          panel_cost<kHeadDim, kPhase, kTier>(panel_items<kPhase>(args, static_cast<int>(p)));
       if (begin < at + cost) break;
       at += cost;
     }
@@ -313,7 +318,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
   }
   __syncthreads();
   if (begin >= end) return;  // more CTAs than work
-  move_window<kHeadDim, kPhase>(args, share.first, share.window[0].begin, share);
+  move_window<kHeadDim, kPhase, kTier>(args, share.first, share.window[0].begin, share);
 }
 
 }  // namespace thriftattn::cuda

@@ -76,12 +76,13 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
   impl->max_sequences = max_sequences;
   impl->max_q_len = max_q_len;
   impl->head_dim = config.head_dim;
+  impl->high_tier = config.high_tier;
   impl->kv_heads = config.kv_heads;
   impl->max_blocks = cache.impl().view().max_blocks;
   const int rows = q_heads / config.kv_heads * max_q_len;
   impl->max_panels =
       max_sequences * config.kv_heads * ((rows + cuda::kPanelRows - 1) / cuda::kPanelRows);
-  impl->kernels = cuda::decode_kernels(config.head_dim);
+  impl->kernels = cuda::decode_kernels(config.head_dim, config.high_tier);
   if (impl->kernels == nullptr) {
     return unsupported("head_dim " + std::to_string(config.head_dim) +
                        ": no decode kernel; supported 64, 128, 256");

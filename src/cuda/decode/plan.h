@@ -40,6 +40,7 @@ struct CudaAttendPlan::Impl {
   int max_sequences = 0;
   int max_q_len = 0;
   int head_dim = 0;
+  HighTier high_tier = HighTier::kRows16;
   int kv_heads = 0;
   int max_blocks = 0;
   int max_panels = 0;

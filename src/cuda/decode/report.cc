@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cuda/decode/plan.h"
+#include "kv/append_checks.h"
 
 namespace thriftattn {
 namespace cuda {
@@ -51,10 +52,19 @@ struct PanelPlace {
   int rows = 0;
 };
 
+// What K or V of a block in the high tier reads: rows, or low tile and residual where a nested
+// cache has no rows of it.
+void add_high_bytes(const DeviceTileLayout& layout, bool has_rows, int low_bytes,
+                    AttendReport& report) {
+  report.bytes_high += has_rows ? layout.high_bytes() : layout.residual_bytes();
+  if (!has_rows) report.bytes_low += low_bytes;
+}
+
 void add_report(const CudaAttendPlan::Impl& plan, const PanelPlace& place, const float* masses,
-                const float* row_lse, const std::uint8_t* fates, std::int64_t blocks,
+                const float* row_lse, const std::uint8_t* fates, std::int64_t length,
                 AttendReport& report) {
   const DeviceTileLayout layout{plan.head_dim};
+  const std::int64_t blocks = kv::blocks_of(length);
   report.rows += place.rows;
   report.units += 1;
   for (std::int64_t b = 0; b < blocks; ++b) {
@@ -68,11 +78,17 @@ void add_report(const CudaAttendPlan::Impl& plan, const PanelPlace& place, const
     report.promoted_k += !forced && high_k;
     report.promoted_v += !forced && high_v;
     report.tail += tail;
-    (high_k ? report.bytes_high : report.bytes_low) +=
-        high_k ? layout.high_bytes() : layout.k_bytes();
-    if (!tail) {
-      (high_v ? report.bytes_high : report.bytes_low) +=
-          high_v ? layout.high_bytes() : layout.v_bytes();
+    const bool is_open = (b + 1) * kBlockTokens > length;
+    const bool has_rows = plan.high_tier == HighTier::kRows16 || is_open;
+    if (high_k) {
+      add_high_bytes(layout, has_rows, layout.k_bytes(), report);
+    } else {
+      report.bytes_low += layout.k_bytes();
+    }
+    if (high_v) {
+      add_high_bytes(layout, has_rows, layout.v_bytes(), report);
+    } else if (!tail) {
+      report.bytes_low += layout.v_bytes();
     }
     for (int r = 0; r < place.rows; ++r) {
       const double mass = std::exp2(double(masses[b * kPanelRows + r]) - row_lse[r]);
@@ -118,7 +134,7 @@ Status report(const CudaAttendPlan& plan, CudaStream stream, AttendReport* repor
   for (int i = 0; i < p.last.batch; ++i) {
     const int rows = (p.last.q_begin[i + 1] - p.last.q_begin[i]) * p.last.group;
     const int tiles = (rows + kPanelRows - 1) / kPanelRows;
-    const std::int64_t blocks = (outcome.length[i] + kBlockTokens - 1) / kBlockTokens;
+    const std::int64_t blocks = kv::blocks_of(outcome.length[i]);
     for (int local = 0; local < p.kv_heads * tiles; ++local) {
       const int panel = p.last.panel_begin[i] + local;
       const int first_row = local % tiles * kPanelRows;
@@ -127,7 +143,7 @@ Status report(const CudaAttendPlan& plan, CudaStream stream, AttendReport* repor
       const std::uint8_t* fates = outcome.fates.data() + cell;
       if (report != nullptr) {
         add_report(p, place, outcome.masses.data() + cell * kPanelRows,
-                   outcome.row_lse.data() + panel * kPanelRows, fates, blocks, *report);
+                   outcome.row_lse.data() + panel * kPanelRows, fates, outcome.length[i], *report);
       }
       if (trace != nullptr) add_trace(p.last, place, fates, blocks, *trace);
     }

@@ -17,6 +17,9 @@
 namespace thriftattn::cuda {
 
 inline constexpr std::uint32_t kOnes = 0x3c003c00u;  // half2 {1, 1}
+inline constexpr float kResidualUp = 1 << kResidualShift;
+inline constexpr std::uint32_t kResidualWeights = 0x34003400u;  // half2 {1, 1} 2^-kResidualShift
+static_assert(kResidualShift == 2);
 
 template <int kHeadDim>
 struct TileMath {
@@ -28,6 +31,11 @@ struct TileMath {
   using Scores = float[4][4];
   using Weights = std::uint32_t[2][4];
   using Sums = float[kSteps][4];
+
+  __device__ static __forceinline__ void clear(Scores& s) {
+#pragma unroll
+    for (int i = 0; i < 16; ++i) s[i / 4][i % 4] = 0;
+  }
 
   // Sixteen of a lane's scale bytes of a tile: each kind of tile has 2 kWords words of them, and a
   // lane needs them in order.
@@ -60,7 +68,9 @@ struct TileMath {
     ptx::mma(s, x[2], y[2], x[3], y[3], q_next[0], q_next[1]);
   }
 
-  // s = q . residual of a K tile at `tile`, in units of 2^-14 and of the block's k_factor.
+  // s = q . k of the codes of a K tile at `tile`, in units of 2^-14 and of what a scale stands for,
+  // or s + that.
+  template <bool kAdd>
   __device__ static __forceinline__ void score_low(std::uint32_t tile, const Queries& q, Scores& s,
                                                    int lane) {
     std::uint32_t scales[4];
@@ -77,7 +87,7 @@ struct TileMath {
         words[4 * c + 2] = v.z, words[4 * c + 3] = v.w;
       }
 #pragma unroll
-      for (int e = 0; e < 4; ++e) s[mt][e] = 0;
+      for (int e = 0; e < 4 && !kAdd; ++e) s[mt][e] = 0;
 #pragma unroll
       for (int r = 0; r < kWords; r += 2) {
         const std::uint32_t scale_a = scale_pair(scales, (2 * mt * kWords + r) / 2);
@@ -134,6 +144,14 @@ struct TileMath {
       const int j = i % 2 * 2;
       pair[j] = ptx::multiply_half2(pair[j], __byte_perm(bytes[i], 0, 0x1404));
       pair[j + 1] = ptx::multiply_half2(pair[j + 1], __byte_perm(bytes[i], 0, 0x3424));
+    }
+  }
+
+  // Weights of the low tile as those that meet its residual.
+  __device__ static __forceinline__ void weigh_residual(Weights& p) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      p[i / 4][i % 4] = ptx::multiply_half2(p[i / 4][i % 4], kResidualWeights);
     }
   }
 

@@ -11,13 +11,17 @@
 
 namespace thriftattn::cuda {
 
-template <int kDim, Phase kWhat>
+template <int kDim, Phase kWhat, HighTier kHigh>
 struct DecodeTraits {
   static constexpr int kHeadDim = kDim;
   static constexpr Phase kPhase = kWhat;
+  static constexpr HighTier kTier = kHigh;
+  static constexpr bool kNested = kTier == HighTier::kNested;
   static constexpr DeviceTileLayout kLayout{kDim};
   static constexpr bool kValues = kPhase != Phase::kScore;
   static constexpr bool kLowTier = kPhase != Phase::kDense;
+
+  static_assert(kLowTier || !kNested, "a nested cache is dense where all of it is promoted");
 
   // Bytes in flight against warps to compute: measured in docs/kernels/sm90a.md.
   static constexpr int kMaxWarps = kDim == 256 ? 7 : 12;

@@ -10,17 +10,22 @@
 
 namespace thriftattn::cuda {
 
-// A block of a panel: 14 bits of block, 2 of class, 16 of V's exponent plus 2^15 (of kKeyOnly,
-// whose K tile is not read) or all ones: an anchor, scored but not summed.
+// A block of a panel: 14 bits of block, 2 of class, 16 of what the class leaves open. All ones: an
+// anchor, scored but not summed. Else with rows V's exponent plus 2^15 (of kKeyOnly, whose K tile
+// is not read), nested kOpenRows of the open block.
 struct alignas(8) Item {
   static constexpr std::uint32_t kAnchor = 0xffff0000u;
+  static constexpr std::uint32_t kOpenRows = 0x00010000u;
 
   std::uint32_t packed;
-  std::int32_t page;
+  std::int32_t page;  // of kOpenRows the sequence, whose rows they are
 
   [[nodiscard]] __device__ int block() const { return static_cast<int>(packed & 0x3fffu); }
   [[nodiscard]] __device__ int item_class() const { return static_cast<int>(packed >> 14 & 3u); }
   [[nodiscard]] __device__ bool is_anchor() const { return packed >= kAnchor; }
+  [[nodiscard]] __device__ bool has_open_rows() const {
+    return (packed & Item::kAnchor) == kOpenRows;
+  }
   [[nodiscard]] __device__ float v_exponent() const {
     return static_cast<float>(static_cast<int>(packed >> 16) - 0x8000);
   }
@@ -39,8 +44,8 @@ class Walk {
     const WalkPanel& at = share_.window[slot_];
     const std::uint32_t from = max(share_.begin, at.begin) - at.begin;
     const std::uint32_t to = min(share_.end, at.begin + at.cost) - at.begin;
-    item_ = first_item<T::kHeadDim, T::kPhase>(at.items, from) + warp();
-    end_ = first_item<T::kHeadDim, T::kPhase>(at.items, to);
+    item_ = first_item<T::kHeadDim, T::kPhase, T::kTier>(at.items, from) + warp();
+    end_ = first_item<T::kHeadDim, T::kPhase, T::kTier>(at.items, to);
     ahead_ = 32;
     anchor_ = starts_with_anchor(at.items);
     return true;
@@ -110,15 +115,21 @@ class Walk {
           static_cast<std::size_t>(panel.sequence) * args_.cache.kv_heads + panel.kv_head;
       block = __ldg(args_.lists + unit * args_.cache.max_blocks + item - panel.forced);
     }
+    packed_ = static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(item_class) << 14;
+    if (T::kNested && kBlockTokens * (block + 1) > panel.length) {
+      packed_ |= Item::kOpenRows;
+      page_ = panel.sequence;
+      return;
+    }
     page_ = args_.cache.page(panel.sequence, block);
+    if constexpr (T::kNested) return;
     float v_exponent = 0;
     if (item_class == kKeyOnly) {
       const auto* tile =
           args_.cache.low_k + args_.cache.cell(page_, panel.kv_head) * T::kLayout.k_bytes();
       v_exponent = reinterpret_cast<const BlockHeader*>(tile + T::kLayout.k_header())->v_exponent;
     }
-    packed_ = static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(item_class) << 14 |
-              static_cast<std::uint32_t>(static_cast<int>(v_exponent) + 0x8000) << 16;
+    packed_ |= static_cast<std::uint32_t>(static_cast<int>(v_exponent) + 0x8000) << 16;
   }
 
   const DecodeArgs& args_;
