@@ -71,6 +71,9 @@ class Bench {
     for (int i = 0; i < batch; ++i) offsets_.push_back(i + 1);
     const std::size_t q_bytes = std::size_t{2} * batch * shape.q_heads * shape.head_dim;
     out_ = memory(q_bytes);
+    const std::size_t kv_bytes = std::size_t{2} * kPiece * shape.kv_heads * shape.head_dim;
+    k_ = memory(kv_bytes);
+    v_ = memory(kv_bytes);
     for (int step = 0; step < kSteps; ++step) {
       q_.push_back(memory(q_bytes));
       make_queries(shape, batch, step, kTurn * static_cast<float>(step), q_.back(), stream_);
@@ -78,7 +81,13 @@ class Bench {
   }
 
   void run() {
-    CudaKvCache cache = fill();
+    run_rows16();
+    run_nested();
+  }
+
+ private:
+  void run_rows16() {
+    CudaKvCache cache = fill(HighTier::kRows16);
     CudaAttendPlan plan = require(CudaAttendPlan::create(cache, shape_.q_heads, batch_, 1));
     const Selection exact = Selection::exact();
     arm(cache, plan, "dense_16", exact, false);
@@ -87,10 +96,17 @@ class Bench {
     arm(cache, plan, "promoted_5_tail", selection(0.05, 0.01), true);
     arm(cache, plan, "promoted_1_tail", selection(0.01, 0.01), true);
     arm(cache, plan, "scratch_5", selection(0.05, 0), false);
-    append_seal(cache);
+    append_seal(cache, "append_seal");
   }
 
- private:
+  void run_nested() {
+    CudaKvCache cache = fill(HighTier::kNested);
+    CudaAttendPlan plan = require(CudaAttendPlan::create(cache, shape_.q_heads, batch_, 1));
+    arm(cache, plan, "promoted_5_nested", selection(0.05, 0), true);
+    arm(cache, plan, "promoted_5_nested_tail", selection(0.05, 0.01), true);
+    append_seal(cache, "append_seal_nested");
+  }
+
   static Selection selection(double budget, double tau) {
     Selection s;
     s.budget.value = budget;
@@ -98,7 +114,7 @@ class Bench {
     return s;
   }
 
-  CudaKvCache fill() {
+  CudaKvCache fill(HighTier high_tier) {
     const std::int64_t spare = 4 * kBlockTokens;  // for append_seal
     CudaKvCacheConfig config;
     config.kv_heads = shape_.kv_heads;
@@ -106,10 +122,9 @@ class Bench {
     config.max_sequences = batch_;
     config.max_tokens = shape_.kv_len + spare;
     config.pages = batch_ * ((config.max_tokens + kBlockTokens - 1) / kBlockTokens);
+    config.high_tier = high_tier;
     CudaKvCache cache = require(CudaKvCache::create(config));
-    const std::size_t bytes = std::size_t{2} * kPiece * shape_.kv_heads * shape_.head_dim;
-    k_ = memory(bytes);
-    v_ = memory(bytes);
+    sequences_.clear();
     for (int i = 0; i < batch_; ++i) {
       sequences_.push_back(require(cache.add_sequence()));
       for (std::int64_t done = 0; done < shape_.kv_len; done += kPiece) {
@@ -196,7 +211,7 @@ class Bench {
   }
 
   // A token for each sequence; the mean over a block's worth of them, so one seal is in it.
-  void append_seal(CudaKvCache& cache) {
+  void append_seal(CudaKvCache& cache, const char* name) {
     std::vector<std::int64_t> offsets = offsets_;
     make_rows(shape_, 99, 1, batch_, k_, v_, stream_);
     const cudaGraphExec_t graph = capture([&] {
@@ -210,9 +225,9 @@ class Bench {
     }
     repeats_ = repeats;
     std::printf(
-        "{\"arm\": \"append_seal\", \"us\": %.2f, \"us_spread\": 0, \"bytes\": %lld, "
+        "{\"arm\": \"%s\", \"us\": %.2f, \"us_spread\": 0, \"bytes\": %lld, "
         "\"tail_share\": 0}\n",
-        sum / (kBlockTokens / 4),
+        name, sum / (kBlockTokens / 4),
         static_cast<long long>(batch_) * shape_.kv_heads * shape_.head_dim * 4);
     require(cudaGraphExecDestroy(graph));
   }
