@@ -62,6 +62,9 @@ static void creation(void) {
   EXPECT_REFUSED(thriftattn_cuda_cache_create(&config, &cache), THRIFTATTN_UNSUPPORTED, "96");
   config.residence = 2;
   EXPECT_INVALID(thriftattn_cuda_cache_create(&config, &cache), "config.residence 2");
+  config.residence = THRIFTATTN_RESIDENCE_DEVICE;
+  config.high_tier = 2;
+  EXPECT_INVALID(thriftattn_cuda_cache_create(&config, &cache), "config.high_tier 2");
   config.scale_rule = -1;
   EXPECT_INVALID(thriftattn_cuda_cache_create(&config, &cache), "config.scale_rule -1");
   config.struct_size = sizeof config + 8;

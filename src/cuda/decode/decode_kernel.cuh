@@ -157,19 +157,16 @@ class Warp {
     __syncthreads();
   }
 
-  // A low tile or, in units of 2^-kResidualShift of it, its residual: another operand, so that its
-  // products are added to what the low tile gave.
-  __device__ void score_codes(std::uint32_t tile, int stage, typename Math::Scores& s,
+  // A low tile or, where the item has one, its residual: another operand, in units of
+  // 2^-kResidualShift of the low tile's, whose scores it is added to.
+  __device__ void score_codes(std::uint32_t tile, int stage, int stages, typename Math::Scores& s,
                               Logits& logits) const {
-    if constexpr (T::kNested) {
-#pragma unroll
-      for (int i = 0; i < 16; ++i) s[i / 4][i % 4] *= kResidualUp;
-    }
     Math::template score_low<T::kNested>(tile, rows.q, s, lane_);
-    if (!T::kNested || stage != kResidualStage) {
-      logits = low_logits(tile);
-      return;
-    }
+    if (T::kNested && stage == kResidualStage) return;
+    logits = low_logits(tile);
+    if (!T::kNested || stages == 1) return;
+#pragma unroll
+    for (int i = 0; i < 16; ++i) s[i / 4][i % 4] *= kResidualUp;
     logits.up[0] *= 1 / kResidualUp;
     logits.up[1] *= 1 / kResidualUp;
   }
@@ -201,7 +198,7 @@ class Warp {
       item = stream_.label();
       stages = Stages<T>::of_key(item);
       if (!Stages<T>::are_rows(stages)) {
-        score_codes(tile, stage, s, logits);
+        score_codes(tile, stage, stages, s, logits);
       } else {
         float t[4];
         Math::score_high(tile, rows.q, t, lane_);
