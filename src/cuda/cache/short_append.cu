@@ -59,7 +59,7 @@ template <int kHeadDim, class Use>
 __device__ void for_each_value(int kv_heads, Use use) {
   constexpr int kRows = kPartThreads > kHeadDim ? kPartThreads / kHeadDim : 1;
   const int thread = static_cast<int>(threadIdx.x) % kPartThreads;
-#pragma unroll 4
+#pragma unroll(kHeadDim > kPartThreads ? 2 : 4)
   for (int head = thread / kHeadDim; head < kv_heads; head += kRows) {
 #pragma unroll
     for (int d = thread % kHeadDim; d < kHeadDim; d += kPartThreads) use(head, d);
