@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "cuda/common/launch.cuh"
 #include "cuda/decode/launch.h"
 #include "cuda/decode/select_kernel.cuh"
@@ -52,6 +54,12 @@ __global__ void __launch_bounds__(kRankThreads) rank_kernel(const __grid_constan
     args.ranks[static_cast<std::size_t>(blockIdx.y) * args.cache.max_blocks + block] = rank;
 }
 
+// Few units: as many threads as help. Many: as many CTAs side by side as there are units.
+int select_threads(int units, int max_blocks) {
+  const int wanted = units > 264 ? 256 : units > 132 ? 512 : kMaxSelectThreads;
+  return std::min(wanted, std::max(256, (max_blocks + 31) / 32 * 32));
+}
+
 }  // namespace
 
 cudaError_t prepare_select(int max_blocks) {
@@ -60,7 +68,8 @@ cudaError_t prepare_select(int max_blocks) {
 }
 
 cudaError_t launch_select(const SelectArgs& args, cudaStream_t stream) {
-  return launch_chained(select_kernel, args.shape.batch * args.cache.kv_heads, kSelectThreads,
+  const int units = args.shape.batch * args.cache.kv_heads;
+  return launch_chained(select_kernel, units, select_threads(units, args.cache.max_blocks),
                         select_shared_bytes(args.cache.max_blocks), stream, args);
 }
 
