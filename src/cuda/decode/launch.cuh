@@ -3,8 +3,6 @@
 // Instantiates the decode kernels of one head_dim and high tier; each file of inst/ does so once.
 #pragma once
 
-#include <algorithm>
-
 #include "cuda/common/launch.cuh"
 #include "cuda/decode/decode_kernel.cuh"
 #include "cuda/decode/launch.h"
@@ -43,7 +41,6 @@ struct DecodeLaunch {
       error =
           cudaDeviceGetAttribute(&shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     }
-    shape.ctas = std::min(shape.ctas, Attend::kMaxCtas);
     if (error == cudaSuccess) error = prepare_one<Score>(shared_limit, shape.score_warps);
     if (error == cudaSuccess) error = prepare_one<Attend>(shared_limit, shape.attend_warps);
     if (error == cudaSuccess) error = prepare_one<Dense>(shared_limit, shape.dense_warps);

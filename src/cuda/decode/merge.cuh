@@ -73,9 +73,16 @@ __device__ inline float top_reference(const SharedMap<T>& map, int row) {
   return reference;
 }
 
+// Of one row: sums of weights relative to 2^reference.
+struct RowState {
+  float reference = kNoReference;
+  float sum = 0;
+  float used = 0;  // of those whose V was read
+};
+
 // The CTA's state of one row: all warps' at one reference.
 template <class T>
-__device__ inline void combine_states(const SharedMap<T>& map, int row, PartialHeader& header) {
+__device__ inline RowState combine_states(const SharedMap<T>& map, int row) {
   const float reference = top_reference(map, row);
   float sum = 0;
   float used = 0;
@@ -87,9 +94,7 @@ __device__ inline void combine_states(const SharedMap<T>& map, int row, PartialH
     sum = fmaf(state[kPanelRows], factor, sum);
     used = fmaf(state[2 * kPanelRows], factor, used);
   }
-  header.reference[row] = reference;
-  header.sum[row] = sum;
-  header.sum_used[row] = used;
+  return {reference, sum, used};
 }
 
 // A warp leaves its sums at the CTA's reference.
@@ -128,12 +133,12 @@ __device__ inline float4 add_sums(const SharedMap<T>& map, int row, int vector) 
 
 // Four dims of the output from their sums.
 __device__ inline void write_output(const DecodeArgs& args, const PanelItems& items, int row,
-                                    int vector, float4 sum, const PartialHeader& header) {
+                                    int vector, float4 sum, float used) {
   const int unit_row = items.first_row + row;
   const std::int64_t token = args.shape.q_begin[items.entry] + unit_row / args.shape.group;
   const std::int64_t head = items.kv_head * args.shape.group + unit_row % args.shape.group;
   const std::int64_t at = token * args.out_token_stride + head * args.out_head_stride + 4 * vector;
-  const float up = 8.0f / header.sum_used[row];  // 2^kWeightDownLog2
+  const float up = 8.0f / used;  // 2^kWeightDownLog2
   store_output(args, at, sum.x * up);
   store_output(args, at + 1, sum.y * up);
   store_output(args, at + 2, sum.z * up);
@@ -141,8 +146,8 @@ __device__ inline void write_output(const DecodeArgs& args, const PanelItems& it
 }
 
 __device__ inline void write_lse(const DecodeArgs& args, const PanelItems& items, int panel,
-                                 int row, const PartialHeader& header) {
-  const float lse = header.reference[row] + log2f(header.sum[row]);
+                                 int row, const RowState& state) {
+  const float lse = state.reference + log2f(state.sum);
   args.row_lse[panel * kPanelRows + row] = lse;
   if (args.lse == nullptr) return;
   const int unit_row = items.first_row + row;
@@ -151,99 +156,71 @@ __device__ inline void write_lse(const DecodeArgs& args, const PanelItems& items
   args.lse[token * args.shape.q_heads + head] = lse * 0.693147180559945f;
 }
 
-// Brings the states of `count` partial sums to one reference; factors[i][r] is what partial sum i
-// is then multiplied with. A warp a row: a lane for each partial sum, loads of all in flight at
-// once.
-__device__ inline void merge_states(const PartialHeader* headers, int count, float* factors,
-                                    PartialHeader& merged) {
-  constexpr int kEach = 5;  // of a lane: up to 160 partial sums
-  const int warps = static_cast<int>(blockDim.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) & 31;
-  for (int row = static_cast<int>(threadIdx.x) / 32; row < kPanelRows; row += warps) {
-    float reference[kEach];
-    float sum[kEach];
-    float used[kEach];
-    float top = kNoReference;
-#pragma unroll
-    for (int e = 0; e < kEach; ++e) {
-      const int i = lane + 32 * e;
-      const bool exists = i < count;
-      reference[e] = exists ? __ldcg(&headers[i].reference[row]) : kNoReference;
-      sum[e] = exists ? __ldcg(&headers[i].sum[row]) : 0.0f;
-      used[e] = exists ? __ldcg(&headers[i].sum_used[row]) : 0.0f;
-      top = fmaxf(top, reference[e]);
-    }
-#pragma unroll
-    for (int d = 16; d > 0; d /= 2) top = fmaxf(top, __shfl_xor_sync(~0u, top, d));
-    float all = 0;
-    float all_used = 0;
-#pragma unroll
-    for (int e = 0; e < kEach; ++e) {
-      const float factor = ptx::exp2_approx(reference[e] - top);
-      all = fmaf(sum[e], factor, all);
-      all_used = fmaf(used[e], factor, all_used);
-      if (lane + 32 * e < count) factors[(lane + 32 * e) * kPanelRows + row] = factor;
-    }
-#pragma unroll
-    for (int d = 16; d > 0; d /= 2) {
-      all += __shfl_xor_sync(~0u, all, d);
-      all_used += __shfl_xor_sync(~0u, all_used, d);
-    }
-    if (lane != 0) continue;
-    merged.reference[row] = top;
-    merged.sum[row] = all;
-    merged.sum_used[row] = all_used;
-  }
-}
-
-// Merges `count` partial sums of a panel, from `first` on, and writes its rows.
+// Merges `count` partial sums of a panel, from `first` on, in order, and writes its rows. A thread
+// has four dims of a row; states and sums of several parts are on their way at once.
 template <class T>
-__device__ inline void merge_partials(const DecodeArgs& args, const SharedMap<T>& map,
-                                      const PanelItems& items, int panel, int first, int count,
-                                      PartialHeader& merged) {
-  const int thread = static_cast<int>(threadIdx.x);
-  float* factors = map.sums(0);  // read by nobody any more
-  merge_states(args.headers + first, count, factors, merged);
-  __syncthreads();
-  if (thread < items.rows) write_lse(args, items, panel, thread, merged);
-  if constexpr (!T::kValues) return;
-  constexpr int kVectors = T::kHeadDim / 4;
+__device__ inline void merge_partials(const DecodeArgs& args, const PanelItems& items, int panel,
+                                      int first, int count) {
+  constexpr int kAtOnce = 8;
+  constexpr int kVectors = T::kValues ? T::kHeadDim / 4 : 1;
   const auto* sums = reinterpret_cast<const float4*>(args.partials);
-  for (int at = thread; at < items.rows * kVectors; at += static_cast<int>(blockDim.x)) {
+  for (int at = static_cast<int>(threadIdx.x); at < items.rows * kVectors;
+       at += static_cast<int>(blockDim.x)) {
     const int row = at / kVectors;
     const int vector = at % kVectors;
+    RowState merged;
     float4 total = make_float4(0, 0, 0, 0);
-#pragma unroll 8
-    for (int i = 0; i < count; ++i) {
-      const std::size_t from = static_cast<std::size_t>(first + i) * kPanelRows + row;
-      const float4 part = __ldcg(sums + from * kVectors + vector);
-      const float factor = factors[i * kPanelRows + row];
-      total.x = fmaf(part.x, factor, total.x);
-      total.y = fmaf(part.y, factor, total.y);
-      total.z = fmaf(part.z, factor, total.z);
-      total.w = fmaf(part.w, factor, total.w);
+#pragma unroll 1
+    for (int begin = 0; begin < count; begin += kAtOnce) {
+      RowState state[kAtOnce];
+      float4 part[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        part[i] = make_float4(0, 0, 0, 0);
+        if (begin + i >= count) continue;
+        const PartialHeader& header = args.headers[first + begin + i];
+        state[i] = {__ldcg(&header.reference[row]), __ldcg(&header.sum[row]),
+                    __ldcg(&header.sum_used[row])};
+        if constexpr (!T::kValues) continue;
+        const std::size_t from = static_cast<std::size_t>(first + begin + i) * kPanelRows + row;
+        part[i] = __ldcg(sums + from * kVectors + vector);
+      }
+      float reference = merged.reference;
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) reference = fmaxf(reference, state[i].reference);
+      const float down = ptx::exp2_approx(merged.reference - reference);
+      merged = {reference, merged.sum * down, merged.used * down};
+      total.x *= down, total.y *= down, total.z *= down, total.w *= down;
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        const float factor = ptx::exp2_approx(state[i].reference - reference);
+        merged.sum = fmaf(state[i].sum, factor, merged.sum);
+        merged.used = fmaf(state[i].used, factor, merged.used);
+        total.x = fmaf(part[i].x, factor, total.x);
+        total.y = fmaf(part[i].y, factor, total.y);
+        total.z = fmaf(part[i].z, factor, total.z);
+        total.w = fmaf(part[i].w, factor, total.w);
+      }
     }
-    write_output(args, items, row, vector, total, merged);
+    if (vector == 0) write_lse(args, items, panel, row, merged);
+    if constexpr (T::kValues) write_output(args, items, row, vector, total, merged.used);
   }
 }
 
 // The CTA's part of a panel: written out where the CTA has all of it, else left for the last one.
 template <class T>
 __device__ inline void write_part(const DecodeArgs& args, const SharedMap<T>& map,
-                                  const PanelItems& items, int panel, bool alone, int slot,
-                                  PartialHeader& header) {
+                                  const PanelItems& items, int panel, bool alone, int slot) {
   const int thread = static_cast<int>(threadIdx.x);
-  if (thread < kPanelRows) {
-    combine_states(map, thread, header);
-    if (!alone) {
-      __stcg(&args.headers[slot].reference[thread], header.reference[thread]);
-      __stcg(&args.headers[slot].sum[thread], header.sum[thread]);
-      __stcg(&args.headers[slot].sum_used[thread], header.sum_used[thread]);
+  if (thread < items.rows) {
+    const RowState state = combine_states(map, thread);
+    if (alone) {
+      write_lse(args, items, panel, thread, state);
+    } else {
+      __stcg(&args.headers[slot].reference[thread], state.reference);
+      __stcg(&args.headers[slot].sum[thread], state.sum);
+      __stcg(&args.headers[slot].sum_used[thread], state.used);
     }
-  }
-  if (alone) {
-    __syncthreads();
-    if (thread < items.rows) write_lse(args, items, panel, thread, header);
   }
   if constexpr (!T::kValues) return;
   constexpr int kVectors = T::kHeadDim / 4;
@@ -252,7 +229,7 @@ __device__ inline void write_part(const DecodeArgs& args, const SharedMap<T>& ma
     const int vector = at % kVectors;
     const float4 sum = add_sums<T>(map, row, vector);
     if (alone) {
-      write_output(args, items, row, vector, sum, header);
+      write_output(args, items, row, vector, sum, combine_states(map, row).used);
     } else {
       const std::size_t to = static_cast<std::size_t>(slot) * kPanelRows + row;
       __stcg(reinterpret_cast<float4*>(args.partials) + to * kVectors + vector, sum);
@@ -264,7 +241,6 @@ template <class T>
 __device__ inline void merge_panel(const DecodeArgs& args, const SharedMap<T>& map,
                                    const Walk<T>& walk, const Rows<T>& rows,
                                    const typename TileMath<T::kHeadDim>::Sums& sums) {
-  __shared__ PartialHeader header;
   __shared__ bool is_last;
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread & 31;
@@ -286,7 +262,7 @@ __device__ inline void merge_panel(const DecodeArgs& args, const SharedMap<T>& m
   }
   const int first_cta = walk.first_cta();
   const int others = walk.ctas() - 1;
-  write_part<T>(args, map, items, panel, others == 0, static_cast<int>(blockIdx.x) + panel, header);
+  write_part<T>(args, map, items, panel, others == 0, static_cast<int>(blockIdx.x) + panel);
   if (others != 0) {
     __threadfence();
     __syncthreads();
@@ -297,7 +273,7 @@ __device__ inline void merge_panel(const DecodeArgs& args, const SharedMap<T>& m
     __syncthreads();
     if (is_last) {
       __threadfence();
-      merge_partials<T>(args, map, items, panel, first_cta + panel, others + 1, header);
+      merge_partials<T>(args, items, panel, first_cta + panel, others + 1);
     }
   }
   // The next panel's V comes by the copy engine to where the sums were.

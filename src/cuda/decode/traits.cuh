@@ -37,11 +37,9 @@ struct DecodeTraits {
   static constexpr int kValueStageBytes =
       max(kLowTier ? kLayout.v_bytes() : 0, kLayout.quarter_bytes());
   // At the end of a panel the memory of a warp's value ring holds its sums [8 rows, head_dim],
-  // padded so that lanes fall on different banks, or factors of up to kMaxCtas partial sums.
+  // padded so that lanes fall on different banks.
   static constexpr int kSumStride = kDim + 4;
-  static constexpr int kMaxCtas = 148;
-  static constexpr int kEndBytes =
-      max(kValues ? kPanelRows * kSumStride * 4 : 0, kMaxCtas* kPanelRows * 4);
+  static constexpr int kEndBytes = kValues ? kPanelRows * kSumStride * 4 : 0;
   static constexpr int kValueBytes = max(kValueStages * kValueStageBytes, kEndBytes);
   static constexpr int kWarpBytes = kKeyStages * kKeyStageBytes + kValueBytes;
   static constexpr int kWarpStateFloats = 3 * kPanelRows;  // reference, sum, sum_used
