@@ -135,6 +135,10 @@ __device__ __forceinline__ std::uint32_t e4m3_high(std::uint32_t word) {
   return pair;
 }
 
+__device__ __forceinline__ void prefetch_l2(const void* address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+}
+
 // ---- Order of kernels on a stream (programmatic dependent launch).
 
 // Waits until the kernel before this one has finished and its writes are visible.

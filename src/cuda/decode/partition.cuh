@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cuts the work of a call into equal shares of bytes, one for each CTA. Lengths and sets live on
 // the device, so every CTA computes the same cut for itself. A share is a range of a line on which
-// all items lie one after the other; an item belongs to the CTA in whose range it starts.
+// all panels lie one after the other, and in a panel each class of items side by side.
 #pragma once
 
 #include <cstdint>
 
+#include "cuda/common/ptx.cuh"
 #include "cuda/decode/types.h"
 
 namespace thriftattn::cuda {
@@ -72,11 +73,19 @@ struct PanelItems {
   [[nodiscard]] __device__ int forced_block(int item) const {
     return item < sink ? 0 : known + item - sink;
   }
-  [[nodiscard]] __device__ int item_class(int item) const {
-    int first = count[kBoth];
-    if (item < first) return kBoth;
-    if (item < (first += count[kKeyOnly])) return kKeyOnly;
-    return item < first + count[kLow] ? kLow : kTail;
+};
+
+// What the cut needs to know of a unit's sets.
+struct KnownSets {
+  std::int32_t known = 0;
+  std::int32_t sink = 0;
+  std::int32_t count[kItemClasses] = {};
+
+  __device__ void load(const UnitSets* sets) {
+    known = __ldg(&sets->known);
+    sink = __ldg(&sets->sink);
+#pragma unroll
+    for (int c = 0; c < kItemClasses; ++c) count[c] = __ldg(&sets->count[c]);
   }
 };
 
@@ -91,7 +100,6 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   PanelItems items;
   items.entry = static_cast<std::int16_t>(low);
   items.sequence = shape.sequence[low];
-  items.length = __ldg(args.cache.lengths + items.sequence);
   const int q_len = shape.q_begin[low + 1] - shape.q_begin[low];
   const int unit_rows = q_len * shape.group;
   const unsigned tiles = static_cast<unsigned>(unit_rows + kPanelRows - 1) / kPanelRows;
@@ -102,6 +110,11 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   items.kv_head = static_cast<std::int16_t>(kv_head);
   items.first_row = static_cast<std::int16_t>(first_row);
   items.rows = static_cast<std::int16_t>(min(kPanelRows, unit_rows - first_row));
+  items.length = __ldg(args.cache.lengths + items.sequence);
+  KnownSets sets;  // loaded whether needed or not: side by side with the length
+  if constexpr (kPhase == Phase::kAttend) {
+    sets.load(args.sets + items.sequence * args.cache.kv_heads + kv_head);
+  }
 
   const int blocks =
       static_cast<int>(static_cast<unsigned>(items.length + kBlockTokens - 1) / kBlockTokens);
@@ -112,15 +125,12 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
     items.known = dense ? 0 : first_own;
     items.sink = static_cast<std::int16_t>(items.known > 0 ? args.sink : 0);
     items.count[kLow] = items.known - items.sink;
-  } else if (kPhase == Phase::kAttend && !dense) {
-    const UnitSets& sets = args.sets[items.sequence * args.cache.kv_heads + items.kv_head];
+  } else if (kPhase == Phase::kAttend && !dense && sets.known <= first_own) {
     // Sets that reach into this call's own blocks are of another sequence or step: not used.
-    items.known = sets.known <= first_own ? sets.known : 0;
-    if (items.known > 0) {
-      items.sink = static_cast<std::int16_t>(sets.sink);
+    items.known = sets.known;
+    items.sink = static_cast<std::int16_t>(sets.known > 0 ? sets.sink : 0);
 #pragma unroll
-      for (int c = 0; c < kItemClasses; ++c) items.count[c] = sets.count[c];
-    }
+    for (int c = 0; c < kItemClasses; ++c) items.count[c] = sets.known > 0 ? sets.count[c] : 0;
   }
   items.forced = items.sink + blocks - items.known;
   items.count[kBoth] += items.forced;
@@ -137,20 +147,41 @@ __device__ inline std::uint32_t panel_cost(const PanelItems& items) {
   return cost;
 }
 
-// The first item of a panel that starts at or after `at` (a place on the panel's part of the line).
-template <int kHeadDim, Phase kPhase, HighTier kTier>
-__device__ inline int first_item(const PanelItems& items, std::uint32_t at) {
-  int first = 0;
-  at -= min(at, kPanelCost);
+// A CTA's items of a panel: a run of each class, in the order of the panel. Item k of the CTA is
+// item k + shift of the panel, where shift belongs to the first class with k < end.
+struct Slices {
+  std::int32_t end[kItemClasses];
+  std::int32_t shift[kItemClasses];
+
+  [[nodiscard]] __device__ int items() const { return end[kItemClasses - 1]; }
+};
+
+// Items of a class that lie before a place on the panel's part of the line. Each class is spread
+// over the line evenly, a little apart from the others, so that equal parts hold equal mixtures.
+__device__ inline int items_before(int count, int item_class, std::uint32_t at,
+                                   std::uint32_t cost) {
+  if (at >= cost) return count;
+  const float part =
+      static_cast<float>(at - min(at, kPanelCost)) / static_cast<float>(cost - kPanelCost);
+  return min(count, static_cast<int>(fmaf(static_cast<float>(count), part,
+                                          0.75f - 0.25f * static_cast<float>(item_class))));
+}
+
+// What lies in [from, to) of a panel's part of the line.
+__device__ inline Slices slice_panel(const PanelItems& items, std::uint32_t from, std::uint32_t to,
+                                     std::uint32_t cost) {
+  Slices slices;
+  int first = 0;  // of the class, in the panel
+  int total = 0;
 #pragma unroll
   for (int c = 0; c < kItemClasses; ++c) {
-    const std::uint32_t cost = ItemCost<kHeadDim, kPhase, kTier>::of(c);
-    const std::uint32_t span = static_cast<std::uint32_t>(items.count[c]) * cost;
-    if (at <= span) return first + static_cast<int>((at + cost - 1) / cost);
-    at -= span;
+    const int begin = items_before(items.count[c], c, from, cost);
+    const int end = items_before(items.count[c], c, to, cost);
+    slices.shift[c] = first + begin - total;
+    slices.end[c] = total += end - begin;
     first += items.count[c];
   }
-  return first;
+  return slices;
 }
 
 // A panel, its place on the line and the CTAs that have a part of it.
@@ -161,6 +192,7 @@ struct WalkPanel {
   std::uint32_t cost;
   std::int32_t first_cta;
   std::int32_t ctas;
+  Slices slices;
 };
 
 inline constexpr int kWindowPanels = 24;  // at most a warp's lanes
@@ -230,8 +262,13 @@ __device__ inline bool share_whole_parts(std::uint32_t cost, unsigned panels, st
     share.end = line_begin + static_cast<std::uint32_t>(std::uint64_t{cost} * (part + 1) / parts);
     share.first = static_cast<int>(thread);
     share.panels = 1;
-    share.window[0] = {items, static_cast<int>(thread),     line_begin,
-                       cost,  static_cast<int>(sum.before), static_cast<int>(parts)};
+    share.window[0] = {items,
+                       static_cast<int>(thread),
+                       line_begin,
+                       cost,
+                       static_cast<int>(sum.before),
+                       static_cast<int>(parts),
+                       slice_panel(items, share.begin - line_begin, share.end - line_begin, cost)};
   }
   __syncthreads();
   return true;
@@ -261,7 +298,9 @@ __device__ inline void move_window(const DecodeArgs& args, int first, std::uint3
     if (inside) {
       const int first_cta = share.cta_of(at);
       const int ctas = share.cta_of(at + cost - 1) - first_cta + 1;
-      share.window[lane] = {items, panel, at, cost, first_cta, ctas};
+      const Slices slices =
+          slice_panel(items, max(share.begin, at) - at, min(share.end, at + cost) - at, cost);
+      share.window[lane] = {items, panel, at, cost, first_cta, ctas, slices};
     }
     const int panels = __popc(__ballot_sync(~0u, inside));
     if (lane == 0) {
@@ -270,6 +309,27 @@ __device__ inline void move_window(const DecodeArgs& args, int first, std::uint3
     }
   }
   __syncthreads();
+}
+
+// Brings a panel's list and block table into L2 while the share is worked out, each CTA a line or
+// two of them.
+template <Phase kPhase>
+__device__ inline void prefetch_lists(const DecodeArgs& args, const PanelItems& items) {
+  constexpr int kLine = 128;
+  const int blocks = (items.length + kBlockTokens - 1) / kBlockTokens;
+  const std::size_t sequence = static_cast<std::size_t>(items.sequence);
+  const auto* table =
+      reinterpret_cast<const std::byte*>(args.cache.block_table + sequence * args.cache.max_blocks);
+  for (int at = blockIdx.x * kLine; at < 4 * blocks; at += gridDim.x * kLine) {
+    ptx::prefetch_l2(table + at);
+  }
+  if constexpr (kPhase != Phase::kAttend) return;
+  const std::size_t unit = sequence * args.cache.kv_heads + items.kv_head;
+  const auto* list = reinterpret_cast<const std::byte*>(args.lists + unit * args.cache.max_blocks);
+  const int last = gridDim.x - 1 - blockIdx.x;  // not the CTAs that have the table
+  for (int at = last * kLine; at < 2 * items.known; at += gridDim.x * kLine) {
+    ptx::prefetch_l2(list + at);
+  }
 }
 
 // All threads of the CTA call this. scratch: [32] words of shared memory, as `share` is. A thread
@@ -288,6 +348,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     items = panel_items<kPhase>(args, static_cast<int>(p));
     mine += panel_cost<kHeadDim, kPhase, kTier>(items);
   }
+  if (run == 1 && first < last) prefetch_lists<kPhase>(args, items);
   const auto [before, total] = sum_over_threads(mine, scratch);
   if (share_whole_parts(mine, panels, total, before, items, scratch, share)) return;
 

@@ -42,10 +42,8 @@ class Walk {
     if (slot_ + 1 >= share_.panels) return false;
     ++slot_;
     const WalkPanel& at = share_.window[slot_];
-    const std::uint32_t from = max(share_.begin, at.begin) - at.begin;
-    const std::uint32_t to = min(share_.end, at.begin + at.cost) - at.begin;
-    item_ = first_item<T::kHeadDim, T::kPhase, T::kTier>(at.items, from) + warp();
-    end_ = first_item<T::kHeadDim, T::kPhase, T::kTier>(at.items, to);
+    item_ = warp();
+    end_ = at.slices.items();
     ahead_ = 32;
     anchor_ = starts_with_anchor(at.items);
     return true;
@@ -99,12 +97,18 @@ class Walk {
 
   __device__ void look_ahead() {
     ahead_ = 0;
-    const int item = item_ + static_cast<int>(threadIdx.x & 31) * warps();
+    int mine = item_ + static_cast<int>(threadIdx.x & 31) * warps();
     packed_ = 0;
     page_ = 0;
-    if (item >= end_) return;
+    if (mine >= end_) return;
+    // The first items, the longest, go to the last warps: those that may have one item less.
+    if (mine == warp()) mine = min(warps(), end_) - 1 - warp();
     const PanelItems& panel = items();
-    const int item_class = panel.item_class(item);
+    const Slices& slices = share_.window[slot_].slices;
+    int item_class = 0;
+#pragma unroll
+    for (int c = 0; c + 1 < kItemClasses; ++c) item_class += mine >= slices.end[c] ? 1 : 0;
+    const int item = mine + slices.shift[item_class];
     int block = 0;
     if (item < panel.forced) {
       block = panel.forced_block(item);
