@@ -47,8 +47,8 @@ struct BlockKey {
 };
 
 struct SelectShared {
-  std::uint32_t digits[kThresholds + 2]
-                      [kDigits];  // the second of each search; kFirstRank, kFirstTail
+  // The second digit of each search, then the first one: kFirstRank, kFirstTail.
+  std::uint32_t digits[kThresholds + 2][kDigits];
   Search search[kThresholds];
   std::uint32_t counts[kCountWords][kMaxSelectThreads / 32];
 };
