@@ -5,7 +5,7 @@
 // Grid: one CTA an SM, whatever the call; a CTA's share of the bytes is make_share's. Each warp
 // walks its own items: K through one ring, and behind it V through another, so that a block whose
 // mass needs no V never asks for it. Partial sums of a panel are merged by the last CTA that has
-// one. Bytes: of a block at head_dim 128, K 4896 and V 4672 in the low tier, 16384 each as rows,
+// one. Bytes: of a block at head_dim 128, K 4992 and V 4736 in the low tier, 16384 each as rows,
 // 4608 each as residuals. Bound by memory, then by issue slots: docs/kernels/sm90a.md.
 #pragma once
 
@@ -33,18 +33,21 @@ class KeyStream {
   // At the beginning of a window.
   __device__ void start() {
     walk_.restart();
-    more_ = walk_.next_panel();
+    walk_.next_panel();
   }
 
   // Fills the ring as far as the window has items.
   __device__ void fill(int lane) {
     while (!ring_.full()) {
-      while (more_ && !walk_.has_item()) more_ = walk_.next_panel();
-      if (!more_) return;
+      while (!walk_.has_item()) {
+        if (!walk_.next_panel()) return;
+      }
       const Item item = walk_.item();
-      const std::size_t cell = args_.cache.cell(item.page, walk_.items().kv_head);
       const int stages = Stages<T>::of_key(item);
-      const Stage stage = Stages<T>::key(args_.cache, cell, stages, stage_);
+      Stage stage{walk_.key(), Stages<T>::first_key_bytes(stages)};
+      if (stage_ > 0) {
+        stage = Stages<T>::key(args_.cache, static_cast<std::size_t>(item.cell), stages, stage_);
+      }
       if (lane == 0) labels_[ring_.next()] = item;
       ring_.fill(stage.from, stage.bytes, lane);
       if (++stage_ < stages) continue;
@@ -62,7 +65,6 @@ class KeyStream {
   Item* labels_;
   KeyRing& ring_;
   int stage_ = 0;  // of the item
-  bool more_;
 };
 
 // Weights that wait for their V, at most the items before this one and this one.
@@ -107,7 +109,7 @@ class Warp {
       for (int e = 0; e < 4; ++e) sums[i][e] = 0;
     }
     Pending<T> older;
-    for (int left = walk.items_of_warp() + (anchor ? 1 : 0);; --left) {
+    for (int left = walk.items_of_warp();; --left) {
       Pending<T> newer;
       if (left > 0) score_and_weigh(walk, older, newer);
       if constexpr (T::kValues) {
@@ -288,15 +290,15 @@ class Warp {
     }
     bool tail = false;
     if (T::kLowTier && args_.tail && item.item_class() >= kLow) tail = is_tail(mass);
-    if (lane_ == 0) args_.fates[cell] = fate(items, item, tail);
     if (tail) {
+      if (lane_ == 0) args_.fates[cell] = kFateVisible | kFateTail;
       add_to_tail(part);
       return;
     }
     rows.sum[0] += part[0];
     rows.sum[1] += part[1];
     newer.stages = Stages<T>::of_value(item);
-    newer.cell = static_cast<int>(args_.cache.cell(item.page, items.kv_head));
+    newer.cell = item.cell;
   }
 
   // Sums of the tail's weights are kept apart, in shared memory: they are rarely touched.
@@ -313,16 +315,6 @@ class Warp {
   __device__ bool is_tail(const float (&mass)[2]) const {
     const float* limits = map_.limits() + 2 * (lane_ & 3);
     return !__any_sync(~0u, mass[0] >= limits[0] || mass[1] >= limits[1]);
-  }
-
-  __device__ static std::uint8_t fate(const PanelItems& items, const Item& item, bool tail) {
-    const bool forced = item.block() >= items.known || (items.sink != 0 && item.block() == 0);
-    int bits = kFateVisible;
-    if (forced) bits |= kFateForced;
-    if (!forced && item.item_class() <= kKeyOnly) bits |= kFatePromotedK;
-    if (!forced && item.item_class() == kBoth) bits |= kFatePromotedV;
-    if (tail) bits |= kFateTail;
-    return static_cast<std::uint8_t>(bits);
   }
 
   // sums += V p of the older weights. V is asked for in the order in which it is used: the older

@@ -1,18 +1,40 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// What of an item's K, or of its V, comes to shared memory in turn: a low tile is one stage, its
-// residual a second one, 16-bit rows are four, a quarter each.
+// An item, and what of its K, or of its V, comes to shared memory in turn: a low tile is one stage,
+// its residual a second one, 16-bit rows are four, a quarter each.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "cuda/decode/walk.cuh"
+#include "cuda/decode/partition.cuh"
 
 namespace thriftattn::cuda {
 
 inline constexpr int kResidualStage = 1;  // of two
 static_assert(kQuarters > kResidualStage + 1);
+
+// A block of a panel: 14 bits of block, 2 of class, 16 of what the class leaves open. All ones: an
+// anchor, scored but not summed. Else with rows V's exponent plus 2^15 (of kKeyOnly, whose K tile
+// is not read), nested kOpenRows of the open block.
+struct alignas(8) Item {
+  static constexpr std::uint32_t kAnchor = 0xffff0000u;
+  static constexpr std::uint32_t kOpenRows = 0x00010000u;
+
+  std::uint32_t packed;
+  std::int32_t
+      cell;  // of the page and the kv head; of kOpenRows, of the sequence that has the rows
+
+  [[nodiscard]] __device__ int block() const { return static_cast<int>(packed & 0x3fffu); }
+  [[nodiscard]] __device__ int item_class() const { return static_cast<int>(packed >> 14 & 3u); }
+  [[nodiscard]] __device__ bool is_anchor() const { return packed >= kAnchor; }
+  [[nodiscard]] __device__ bool has_open_rows() const {
+    return (packed & Item::kAnchor) == kOpenRows;
+  }
+  [[nodiscard]] __device__ float v_exponent() const {
+    return static_cast<float>(static_cast<int>(packed >> 16) - 0x8000);
+  }
+};
 
 struct Stage {
   const std::byte* from;
@@ -34,6 +56,10 @@ struct Stages {
   }
   [[nodiscard]] __device__ static bool are_rows(int stages) {
     return !T::kLowTier || stages == kQuarters;
+  }
+
+  [[nodiscard]] __device__ static int first_key_bytes(int stages) {
+    return are_rows(stages) ? T::kLayout.quarter_bytes() : T::kLayout.k_bytes();
   }
 
   // Where stage `stage` of `stages` lies. cell: of the item's page and kv head.

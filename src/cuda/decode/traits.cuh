@@ -42,6 +42,7 @@ struct DecodeTraits {
   static constexpr int kEndBytes = kValues ? kPanelRows * kSumStride * 4 : 0;
   static constexpr int kValueBytes = max(kValueStages * kValueStageBytes, kEndBytes);
   static constexpr int kWarpBytes = kKeyStages * kKeyStageBytes + kValueBytes;
+  static_assert(kKeyStageBytes % kTileAlignment == 0 && kWarpBytes % kTileAlignment == 0);
   static constexpr int kWarpStateFloats = 3 * kPanelRows;  // reference, sum, sum_used
   static constexpr int kScratchWords = 40;                 // 32 to add up over warps, 8 limits
 

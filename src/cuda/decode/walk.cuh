@@ -6,30 +6,9 @@
 
 #include <cstdint>
 
-#include "cuda/decode/partition.cuh"
+#include "cuda/decode/stages.cuh"
 
 namespace thriftattn::cuda {
-
-// A block of a panel: 14 bits of block, 2 of class, 16 of what the class leaves open. All ones: an
-// anchor, scored but not summed. Else with rows V's exponent plus 2^15 (of kKeyOnly, whose K tile
-// is not read), nested kOpenRows of the open block.
-struct alignas(8) Item {
-  static constexpr std::uint32_t kAnchor = 0xffff0000u;
-  static constexpr std::uint32_t kOpenRows = 0x00010000u;
-
-  std::uint32_t packed;
-  std::int32_t page;  // of kOpenRows the sequence, whose rows they are
-
-  [[nodiscard]] __device__ int block() const { return static_cast<int>(packed & 0x3fffu); }
-  [[nodiscard]] __device__ int item_class() const { return static_cast<int>(packed >> 14 & 3u); }
-  [[nodiscard]] __device__ bool is_anchor() const { return packed >= kAnchor; }
-  [[nodiscard]] __device__ bool has_open_rows() const {
-    return (packed & Item::kAnchor) == kOpenRows;
-  }
-  [[nodiscard]] __device__ float v_exponent() const {
-    return static_cast<float>(static_cast<int>(packed >> 16) - 0x8000);
-  }
-};
 
 template <class T>
 class Walk {
@@ -42,13 +21,12 @@ class Walk {
     if (slot_ + 1 >= share_.panels) return false;
     ++slot_;
     const WalkPanel& at = share_.window[slot_];
-    item_ = warp();
+    item_ = warp() - (starts_with_anchor(at.items) ? warps() : 0);
     end_ = at.slices.items();
     ahead_ = 32;
-    anchor_ = starts_with_anchor(at.items);
     return true;
   }
-  // Whether the warp scores an anchor in front of its items of this panel.
+  // Whether the warp scores an anchor in front of its items of this panel: its item -1, so to say.
   [[nodiscard]] __device__ bool starts_with_anchor(const PanelItems& items) const {
     if constexpr (T::kPhase != Phase::kAttend) return false;
     return args_.tail && args_.floor_log2 == nullptr && items.known > 0 &&
@@ -60,27 +38,21 @@ class Walk {
   // The window has moved to the panel behind its last.
   __device__ void restart() { slot_ = -1; }
 
-  [[nodiscard]] __device__ bool has_item() const { return anchor_ || item_ < end_; }
-  // How many the warp has in this panel; before the first advance().
+  [[nodiscard]] __device__ bool has_item() const { return item_ < end_; }
+  // How many the warp has in this panel, the anchor included; before the first advance().
   [[nodiscard]] __device__ int items_of_warp() const {
     return (end_ - item_ + warps() - 1) / warps();
   }
   // Only where has_item().
   [[nodiscard]] __device__ Item item() {
-    if (anchor_) {
-      const int block = sets_of(items()).anchor[warp()];
-      return {static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(kLow) << 14 |
-                  Item::kAnchor,
-              args_.cache.page(items().sequence, block)};
-    }
     if (ahead_ == 32) look_ahead();
-    return {__shfl_sync(~0u, packed_, ahead_), __shfl_sync(~0u, page_, ahead_)};
+    return {__shfl_sync(~0u, packed_, ahead_), __shfl_sync(~0u, cell_, ahead_)};
+  }
+  // Where the first stage of its K lies; after item().
+  [[nodiscard]] const __device__ std::byte* key() const {
+    return reinterpret_cast<const std::byte*>(__shfl_sync(~0u, key_, ahead_));
   }
   __device__ void advance() {
-    if (anchor_) {
-      anchor_ = false;
-      return;
-    }
     item_ += warps();
     ++ahead_;
   }
@@ -98,12 +70,15 @@ class Walk {
   __device__ void look_ahead() {
     ahead_ = 0;
     int mine = item_ + static_cast<int>(threadIdx.x & 31) * warps();
-    packed_ = 0;
-    page_ = 0;
     if (mine >= end_) return;
+    const PanelItems& panel = items();
+    if (T::kPhase == Phase::kAttend && mine < 0) {
+      place(panel, sets_of(panel).anchor[warp()], kLow);
+      packed_ |= Item::kAnchor;
+      return;
+    }
     // The first items, the longest, go to the last warps: those that may have one item less.
     if (mine == warp()) mine = min(warps(), end_) - 1 - warp();
-    const PanelItems& panel = items();
     const Slices& slices = share_.window[slot_].slices;
     int item_class = 0;
 #pragma unroll
@@ -119,32 +94,48 @@ class Walk {
           static_cast<std::size_t>(panel.sequence) * args_.cache.kv_heads + panel.kv_head;
       block = __ldg(args_.lists + unit * args_.cache.max_blocks + item - panel.forced);
     }
+    place(panel, block, item_class);
+    if constexpr (T::kValues) {
+      args_.fates[share_.window[slot_].panel * static_cast<std::size_t>(args_.cache.max_blocks) +
+                  block] = fate(item < panel.forced, item_class);
+    }
+  }
+
+  // What is known of a block before its mass: account() adds whether it is in the tail.
+  __device__ static std::uint8_t fate(bool forced, int item_class) {
+    int bits = kFateVisible;
+    if (forced) bits |= kFateForced;
+    if (!forced && item_class <= kKeyOnly) bits |= kFatePromotedK;
+    if (!forced && item_class == kBoth) bits |= kFatePromotedV;
+    return static_cast<std::uint8_t>(bits);
+  }
+
+  __device__ void place(const PanelItems& panel, int block, int item_class) {
     packed_ = static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(item_class) << 14;
-    if (T::kNested && kBlockTokens * (block + 1) > panel.length) {
-      packed_ |= Item::kOpenRows;
-      page_ = panel.sequence;
-      return;
-    }
-    page_ = args_.cache.page(panel.sequence, block);
-    if constexpr (T::kNested) return;
-    float v_exponent = 0;
-    if (item_class == kKeyOnly) {
-      const auto* tile =
-          args_.cache.low_k + args_.cache.cell(page_, panel.kv_head) * T::kLayout.k_bytes();
-      v_exponent = reinterpret_cast<const BlockHeader*>(tile + T::kLayout.k_header())->v_exponent;
-    }
+    const bool open = T::kNested && kBlockTokens * (block + 1) > panel.length;
+    if (open) packed_ |= Item::kOpenRows;
+    const int page = open ? panel.sequence : args_.cache.page(panel.sequence, block);
+    cell_ = static_cast<int>(args_.cache.cell(page, panel.kv_head));
+    const auto cell = static_cast<std::size_t>(cell_);
+    key_ = reinterpret_cast<std::uintptr_t>(
+        Stages<T>::key(args_.cache, cell, Stages<T>::of_key({packed_, cell_}), 0).from);
+    if (T::kNested || item_class != kKeyOnly) return;
+    const std::byte* tile = args_.cache.low_k + cell * T::kLayout.k_bytes();
+    const float v_exponent =
+        reinterpret_cast<const BlockHeader*>(tile + T::kLayout.k_header())->v_exponent;
     packed_ |= static_cast<std::uint32_t>(static_cast<int>(v_exponent) + 0x8000) << 16;
   }
 
   const DecodeArgs& args_;
   const Share& share_;
   int slot_ = -1;
-  bool anchor_ = false;
   int item_ = 0;
   int end_ = 0;
   int ahead_ = 32;
+  // Of the lane's item among the 32 ahead.
   std::uint32_t packed_ = 0;
-  int page_ = 0;
+  std::int32_t cell_ = 0;
+  unsigned long long key_ = 0;
 };
 
 }  // namespace thriftattn::cuda
