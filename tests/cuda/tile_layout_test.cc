@@ -63,7 +63,7 @@ TEST_P(TileLayout, VTileHoldsEveryValueOnce) {
     }
   }
   for (int t = 0; t < kBlockTokens; ++t) bytes.use(layout_.v_weights() + layout_.v_weight(t), 1);
-  bytes.expect_full(0, layout_.v_bytes());
+  bytes.expect_full(0, layout_.v_weights() + kBlockTokens);
   EXPECT_EQ(layout_.v_bytes() % kTileAlignment, 0);
 }
 

@@ -166,11 +166,13 @@ class Warp {
     Math::template score_low<T::kNested>(tile, rows.q, s, lane_);
     if (T::kNested && stage == kResidualStage) return;
     logits = low_logits(tile);
-    if (!T::kNested || stages == 1) return;
+    if constexpr (T::kNested) {
+      if (stages == 1) return;
 #pragma unroll
-    for (int i = 0; i < 16; ++i) s[i / 4][i % 4] *= kResidualUp;
-    logits.up[0] *= 1 / kResidualUp;
-    logits.up[1] *= 1 / kResidualUp;
+      for (int i = 0; i < 16; ++i) s[i / 4][i % 4] *= kResidualUp;
+      logits.up[0] *= 1 / kResidualUp;
+      logits.up[1] *= 1 / kResidualUp;
+    }
   }
 
   // How scores of a low tile's codes become weights that meet codes of V.
