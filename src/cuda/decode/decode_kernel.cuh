@@ -388,6 +388,8 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
   while (share.panels > 0) {
     while (walk.next_panel()) {
       worker.run_panel(walk);
+      // Nothing is left but to merge: the next kernel may take the SMs that are free.
+      if (walk.is_at_end()) ptx::launch_next_kernel();
       merge_panel<T>(args, map, walk, worker.rows, worker.sums);
     }
     // A share of very many short panels: the window moves on.
@@ -398,7 +400,6 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
     walk.restart();
     worker.restart();
   }
-  ptx::launch_next_kernel();
 }
 
 }  // namespace thriftattn::cuda

@@ -294,19 +294,17 @@ __device__ inline void move_window(const DecodeArgs& args, int first, std::uint3
       if (lane >= d) at += other;
     }
     at += line_begin - cost;
-    const bool inside = exists && at < share.end;
+    const bool inside = exists && at < share.end && at + cost > share.begin;
+    const unsigned all_inside = __ballot_sync(~0u, inside);
     if (inside) {
       const int first_cta = share.cta_of(at);
       const int ctas = share.cta_of(at + cost - 1) - first_cta + 1;
       const Slices slices =
           slice_panel(items, max(share.begin, at) - at, min(share.end, at + cost) - at, cost);
-      share.window[lane] = {items, panel, at, cost, first_cta, ctas, slices};
+      share.window[lane + 1 - __ffs(static_cast<int>(all_inside))] = {items,     panel, at,    cost,
+                                                                      first_cta, ctas,  slices};
     }
-    const int panels = __popc(__ballot_sync(~0u, inside));
-    if (lane == 0) {
-      share.first = first;
-      share.panels = panels;
-    }
+    if (lane == 0) share.panels = __popc(all_inside);
   }
   __syncthreads();
 }
@@ -344,6 +342,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
   const unsigned last = min(first + run, panels);
   PanelItems items;
   std::uint32_t mine = 0;
+#pragma unroll 2
   for (unsigned p = first; p < last; ++p) {
     items = panel_items<kPhase>(args, static_cast<int>(p));
     mine += panel_cost<kHeadDim, kPhase, kTier>(items);
@@ -364,11 +363,12 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     share.longer = longer;
     share.panels = 0;
   }
-  // The thread that has the panel in which the share begins says where.
+  // The thread that has the panel in which the share begins says where that is; of a short run,
+  // where the run begins: the window leaves out what lies in front of the share.
   if (begin < end && before <= begin && begin < before + mine) {
     std::uint32_t at = before;
     unsigned p = first;
-    for (; run > 1; ++p) {
+    for (; run > kWindowPanels / 3; ++p) {
       const std::uint32_t cost =
           panel_cost<kHeadDim, kPhase, kTier>(panel_items<kPhase>(args, static_cast<int>(p)));
       if (begin < at + cost) break;

@@ -10,6 +10,11 @@ namespace thriftattn::cuda {
 namespace {
 
 constexpr int kRankThreads = 128;
+// With few units each takes an SM for itself, which more than half of the shared memory sees to:
+// the kernel starts while most SMs are still busy, and two units on one of the first free ones are
+// slower.
+constexpr int kFewUnits = 66;
+constexpr int kHalfOfSm = 117 * 1024;
 
 __device__ float load_query(const RankArgs& args, std::int64_t at) {
   const std::uint16_t bits = static_cast<const std::uint16_t*>(args.q)[at];
@@ -64,13 +69,15 @@ int select_threads(int units, int max_blocks) {
 
 cudaError_t prepare_select(int max_blocks) {
   return cudaFuncSetAttribute(select_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              select_shared_bytes(max_blocks));
+                              std::max(select_shared_bytes(max_blocks), kHalfOfSm));
 }
 
 cudaError_t launch_select(const SelectArgs& args, cudaStream_t stream) {
   const int units = args.shape.batch * args.cache.kv_heads;
+  int shared_bytes = select_shared_bytes(args.cache.max_blocks);
+  if (units <= kFewUnits) shared_bytes = std::max(shared_bytes, kHalfOfSm);
   return launch_chained(select_kernel, units, select_threads(units, args.cache.max_blocks),
-                        select_shared_bytes(args.cache.max_blocks), stream, args);
+                        shared_bytes, stream, args);
 }
 
 cudaError_t launch_rank(const RankArgs& args, cudaStream_t stream) {

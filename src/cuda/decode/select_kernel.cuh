@@ -107,6 +107,18 @@ __device__ inline void write_list(SelectShared& shared, const SelectArgs& args,
   }
 }
 
+__device__ inline void finish_sets(const SelectArgs& args, const SelectShared& shared, int known,
+                                   int sink, UnitSets& sets) {
+  if (sink != 0) sets.anchor[0] = 0;
+  sets.known = known;
+  sets.sink = sink;
+  const std::uint32_t tail_end = shared.search[kForTail].key;
+  sets.cut_log2 = !(args.tau > 0)            ? -INFINITY
+                  : tail_end == Search::kAll ? INFINITY
+                                             : static_cast<float>(tail_end) * (1.0f / 8192) - 24.0f;
+  sets.anchors = sink + min(kMaxAnchors - sink, known - sink);
+}
+
 __global__ void __launch_bounds__(kMaxSelectThreads)
     select_kernel(const __grid_constant__ SelectArgs args) {
   extern __shared__ __align__(16) std::byte memory[];
@@ -131,22 +143,14 @@ __global__ void __launch_bounds__(kMaxSelectThreads)
   const int known = (__ldg(args.cache.lengths + sequence) - 1) / kBlockTokens;
   const int sink = known > 0 ? args.sink : 0;
   const int n = known - sink;
-  if (thread == 0) start_searches(args, n, sink, shared.search);
+  // The last warp has the fewest blocks.
+  if (thread == static_cast<int>(blockDim.x) - 1) start_searches(args, n, sink, shared.search);
   make_keys(args, first_panel, rows, sink, n, keys);
   __syncthreads();
   find_thresholds(shared, keys, n);
-
   UnitSets& sets = args.sets[unit];
   write_list(shared, args, keys, n, sink, args.lists + unit * args.cache.max_blocks, sets);
-  if (thread != 0) return;
-  if (sink != 0) sets.anchor[0] = 0;
-  sets.known = known;
-  sets.sink = sink;
-  const std::uint32_t tail_end = shared.search[kForTail].key;
-  sets.cut_log2 = !(args.tau > 0)            ? -INFINITY
-                  : tail_end == Search::kAll ? INFINITY
-                                             : static_cast<float>(tail_end) * (1.0f / 8192) - 24.0f;
-  sets.anchors = sink + min(kMaxAnchors - sink, n);
+  if (thread == 0) finish_sets(args, shared, known, sink, sets);
 }
 
 }  // namespace thriftattn::cuda

@@ -57,6 +57,11 @@ class Walk {
     ++ahead_;
   }
 
+  // Whether this is the last panel of the share.
+  [[nodiscard]] __device__ bool is_at_end() const {
+    const WalkPanel& at = share_.window[slot_];
+    return at.begin + at.cost >= share_.end;
+  }
   [[nodiscard]] __device__ int panel() const { return share_.window[slot_].panel; }
   [[nodiscard]] const __device__ PanelItems& items() const { return share_.window[slot_].items; }
   // CTAs that have a part of this panel.
