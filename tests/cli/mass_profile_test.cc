@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "layer_profile.h"
+
 namespace thriftattn::cli {
 namespace {
 

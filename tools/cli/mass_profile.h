@@ -6,8 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "capture.h"
-
 namespace thriftattn::cli {
 
 // Means over kv heads and steps. Shares are of a unit's blocks, masses of a row's softmax.
@@ -30,9 +28,6 @@ struct UnitMasses {
   std::vector<std::vector<double>> largest;
 };
 MassProfile profile_of(const UnitMasses& unit);
-
-// Of a captured layer, in 32 bit from the rows that it holds.
-MassProfile profile_of(const CapturedLayer& layer);
 
 MassProfile mean_of(std::span<const MassProfile> profiles);
 
