@@ -24,6 +24,9 @@ QUICK = [(8, 131072), (8, 32768), (1, 131072), (1, 32768), (64, 8192), (1, 8192)
 LENGTHS = [(batch, kv_len) for batch in (1, 8, 64)
            for kv_len in (1024, 8192, 32768, 131072)
            if batch * kv_len <= 1 << 20]
+OF_OURS = ("us_keep", "promoted_share", "mass_covered", "mass_covered_keep", "mass_tail", "error",
+           "error_scratch")
+SHARES = ("share_50", "share_90", "share_99", "share_999")
 SHAPES = [(32, 8, 128), (64, 8, 128), (32, 8, 64), (9, 3, 64), (8, 4, 256)]
 
 
@@ -83,19 +86,22 @@ def copy_bandwidth(repeats):
     return 2 * 4 * source.numel() / (us * 1e-6)
 
 
-def ours(program, shape, repeats):
-    """Our arms."""
-    command = [program, *map(str, shape), str(repeats)]
+def ours(program, shape, repeats, options):
+    """The mass profile of the data, and our arms."""
+    command = [program, *map(str, shape), str(repeats), *options]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: {run.stderr.strip()}")
-    return [json.loads(line) for line in run.stdout.splitlines()]
+    profile, *arms = [json.loads(line) for line in run.stdout.splitlines()]
+    return profile["profile"], arms
 
 
-def measure(program, shape, repeats, copy):
-    peer = cudnn(shape, repeats)
-    torch.cuda.empty_cache()
-    arms = ours(program, shape, repeats)
+def measure(program, shape, peer, repeats, copy, options):
+    """Rows of one shape and one kind of data."""
+    profile, arms = ours(program, shape, repeats, options)
+    print("data: blocks that hold 50, 90, 99, 99.9 % of the mass "
+          f"{', '.join(f'{100 * profile[key]:.1f}' for key in SHARES)} %, turnover of the heaviest "
+          f"5 % {100 * profile['turnover']:.0f} %", flush=True)
     rows = []
     for arm in [peer, *arms]:
         row = dict(zip(("batch", "kv_len", "q_heads", "kv_heads", "head_dim"), shape))
@@ -103,8 +109,8 @@ def measure(program, shape, repeats, copy):
         row["share_of_copy"] = arm["bytes"] / (arm["us"] * 1e-6) / copy
         row["tail_share"] = arm["tail_share"]
         row["ratio_to_cudnn"] = peer["us"] / arm["us"]
-        row |= {key: arm[key] for key in ("us_keep", "promoted_share", "mass_covered", "mass_tail")
-                if key in arm}
+        row |= {key: arm[key] for key in OF_OURS if key in arm}
+        row["profile"] = profile
         rows.append(row)
         keep = f"  sets kept {row['us_keep']:8.1f} us {peer['us'] / row['us_keep']:5.2f}x" \
             if "us_keep" in row else ""
@@ -112,6 +118,10 @@ def measure(program, shape, repeats, copy):
               f"{arm['arm']:<16} {arm['us']:9.1f} us +-{arm['us_spread']:5.1f} "
               f"{row['ratio_to_cudnn']:5.2f}x  {100 * row['share_of_copy']:4.0f} % of copy  "
               f"tail {row['tail_share']:.2f}{keep}", flush=True)
+        if "mass_covered" in row:
+            print(f"{'':35} mass covered {100 * row['mass_covered']:.1f} %, kept sets "
+                  f"{100 * row['mass_covered_keep']:.1f} %; error {row['error']:.1e}, from scratch "
+                  f"{row['error_scratch']:.1e}", flush=True)
     return rows
 
 
@@ -120,6 +130,11 @@ def main():
     parser.add_argument("program", type=pathlib.Path, help="the built cuda_decode_bench")
     parser.add_argument("--quick", action="store_true", help="seven lengths of one shape")
     parser.add_argument("--repeats", type=int, default=25)
+    parser.add_argument("--profile", default="gemma3-270m", choices=["gemma3-270m", "smollm2"],
+                        help="the recorded model whose block masses the data is like")
+    parser.add_argument("--turnover", type=float, nargs="+", metavar="PERCENT",
+                        help="of the heaviest 5 %% from step to step, as in 0 10 25 100: each shape "
+                        "with each; by default the recorded one")
     parser.add_argument("--commit", default="", help="goes into the record")
     parser.add_argument("--json", type=pathlib.Path, help="where the record is written")
     options = parser.parse_args()
@@ -133,7 +148,12 @@ def main():
               "copy_bytes_per_second": copy, "rows": []}
     print(f"{record['gpu']}, copy {copy * 1e-12:.2f} TB/s", flush=True)
     for shape in shapes:
-        record["rows"] += measure(options.program, shape, options.repeats, copy)
+        peer = cudnn(shape, options.repeats)
+        torch.cuda.empty_cache()
+        for turnover in options.turnover or [None]:
+            data = ["--profile", options.profile]
+            data += [] if turnover is None else ["--turnover", str(turnover)]
+            record["rows"] += measure(options.program, shape, peer, options.repeats, copy, data)
         if options.json:
             options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
