@@ -40,6 +40,7 @@ class CommandTest(unittest.TestCase):
         self.assertIn("scalar", result.stdout)
 
     def test_usage(self):
+        cuda = ("bench", "attend", "--device", "cuda")
         for word, *args in (
             ["subcommand"],
             ["colour", "--colour"],
@@ -65,6 +66,23 @@ class CommandTest(unittest.TestCase):
             ["q-heads", "bench", "attend", "--q-heads", "3", "--kv-heads", "2"],
             ["head_dim", "bench", "attend", "--head-dim", "40"],
             ["peer", "bench", "attend", "--peer", "mkl"],
+            ["device", "bench", "attend", "--device", "tpu"],
+            ["--turnover", "bench", "attend", "--turnover", "10"],
+            ["--profile", "bench", "attend", "--profile", "smollm2"],
+            ["policy", "bench", "attend", "--policy", "best"],
+            ["mode", "bench", "attend", "--mode", "fp8"],
+            ["thrift_keep", "bench", "attend", "--arms", "thrift_keep"],
+            ["--isa", *cuda, "--isa", "avx2"],
+            ["--threads", *cuda, "--threads", "2"],
+            ["--layers", *cuda, "--layers", "30"],
+            ["--peer", *cuda, "--peer", "ggml"],
+            ["kv4", *cuda, "--mode", "w4a4"],
+            ["block_mean", *cuda, "--policy", "local"],
+            ["block_mean", *cuda, "--policy", "random"],
+            ["64, 128, 256", *cuda, "--head-dim", "96"],
+            ["thrift_scratch", *cuda, "--arms", "nested"],
+            ["turnover", *cuda, "--turnover", "101"],
+            ["turnover", *cuda, "--turnover", "nan"],
             ["model-shape", "inspect", "--model-shape", "gpt"],
             ["policy", "inspect", "--policy", "best"],
             ["kv-len", "inspect", "--kv-len", "0"],
@@ -132,6 +150,15 @@ class CommandTest(unittest.TestCase):
             self.assertLess(arms["nested"]["distance"], arms["low_only"]["distance"])
             self.assertLess(arms["nested"]["bytes"], arms["thrift"]["bytes"])
             self.assertEqual(arms["fp16"]["bytes"], arms["ggml"]["bytes"])
+
+    def test_bench_policies_and_modes(self):
+        for args in (["--policy", "quest"], ["--policy", "random"], ["--mode", "w4a4"]):
+            result = run("bench", "attend", "--kv-len", 512, "--repeats", 1, *args)
+            self.assertEqual((result.returncode, result.stderr), (0, ""), args)
+
+    def test_bench_without_a_gpu(self):
+        self.expect_error(1, "--device cuda: ", "bench", "attend", "--device", "cuda",
+                          CUDA_VISIBLE_DEVICES="")
 
 
 if __name__ == "__main__":
