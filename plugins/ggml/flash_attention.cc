@@ -64,8 +64,24 @@ class OneStream final : public KvSource {
   int stream_;
 };
 
+// With sets one step old: once for what each token would choose, once with what it gets.
+Status attend_lagged(AttendParams params, const KvSource& source, LaggedSets& sets,
+                     int first_stream) {
+  AttendTrace trace;
+  AttendReport* report = params.report;
+  params.report = nullptr;
+  params.trace = &trace;
+  if (Status s = attend(params, source); !s.ok()) return s;
+  const AttendTrace shifted = sets.shift(trace, first_stream);
+  params.report = report;
+  params.trace = nullptr;
+  params.options.replay = &shifted;
+  return attend(params, source);
+}
+
+// `sets`: nullptr, or where the streams' last sets are kept.
 Status attend_streams(const FlashProblem& p, const CacheSource& source, AttendOptions options,
-                      Executor& executor, AttendReport& report) {
+                      LaggedSets* sets, Executor& executor, AttendReport& report) {
   options.softmax_scale = p.scale;
   const std::int64_t stream_tokens = p.tokens();
   // Usually the streams' queries lie one after the other, and one call keeps all threads busy.
@@ -85,9 +101,10 @@ Status attend_streams(const FlashProblem& p, const CacheSource& source, AttendOp
     params.executor = &executor;
     params.report = &report;
     const OneStream one(source, static_cast<int>(call));
-    if (Status s = attend(params, together ? static_cast<const KvSource&>(source) : one); !s.ok()) {
-      return s;
-    }
+    const KvSource& from = together ? static_cast<const KvSource&>(source) : one;
+    const Status s =
+        sets ? attend_lagged(params, from, *sets, static_cast<int>(call)) : attend(params, from);
+    if (!s.ok()) return s;
   }
   return {};
 }
@@ -111,7 +128,8 @@ Status attend_cache(const FlashProblem& p, const MaskBits& mask, const CacheRows
     source.add_stream(stream, needs, p.tokens() > 1);
   }
   AttendReport report;
-  if (Status s = attend_streams(p, source, attend_with, executor, report); !s.ok()) return s;
+  LaggedSets* sets = !options.exact && options.set_lag == 1 ? &pair->lagged_sets() : nullptr;
+  if (Status s = attend_streams(p, source, attend_with, sets, executor, report); !s.ok()) return s;
   if (!options.exact) add_report(stats, report);
   return {};
 }

@@ -11,6 +11,7 @@
 
 #include "cache_rows.h"
 #include "kv_root.h"
+#include "lagged_sets.h"
 #include "mask_bits.h"
 #include "options.h"
 #include "stats.h"
@@ -51,6 +52,7 @@ class KvPair {
   [[nodiscard]] bool finite(const CacheRows& rows, std::int64_t stream, std::int64_t block,
                             std::int64_t cache_block, std::uint64_t cells);
   [[nodiscard]] const BlockStore& store() const { return *store_; }
+  [[nodiscard]] LaggedSets& lagged_sets() { return lagged_sets_; }
 
  private:
   struct BlockState {
@@ -71,6 +73,7 @@ class KvPair {
   KvRoot& v_;
   std::vector<BlockState> states_;  // [blocks of the cache]
   std::optional<BlockStore> store_;
+  LaggedSets lagged_sets_;
   std::int64_t low_bytes_ = 0;  // what this pair adds to the process's totals
   std::int64_t high_bytes_ = 0;
 };

@@ -49,6 +49,7 @@ Options from_library(const Selection& selection, const Numerics& numerics) {
       .seed = selection.seed,
       .verify = false,
       .high_tier = static_cast<std::int32_t>(HighTier::kRows16),
+      .set_lag = 0,
   };
 }
 
@@ -112,6 +113,11 @@ std::string check(const Options& o) {
     return bad("short_cache_tokens", static_cast<double>(o.short_cache_tokens), "0 or more");
   }
   if (!within(o.high_tier, 0, 1)) return bad("high_tier", o.high_tier, "0 (rows16), 1 (nested)");
+  if (!within(o.set_lag, 0, 1)) return bad("set_lag", o.set_lag, "0, 1");
+  const auto unit = static_cast<SelectionUnit>(o.unit);
+  if (o.set_lag == 1 && unit != SelectionUnit::kToken && unit != SelectionUnit::kTokenPerQHead) {
+    return bad("set_lag 1: unit", o.unit, "1 (token), 2 (token of one q head)");
+  }
   if (o.split_blocks < 1) return bad("split_blocks", o.split_blocks, "1 or more");
   return {};
 }

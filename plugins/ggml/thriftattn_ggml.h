@@ -38,6 +38,9 @@ struct thriftattn_ggml_options {
   // either way: 1 (nested) is for evaluating what a cache without them would give. Fixed as the
   // numerics.
   int32_t high_tier;
+  // 1: each token takes the sets that the token before it chose, as a device that carries its sets
+  // does. For evaluating that: every attention is computed twice. Needs unit token, or a q head's.
+  int32_t set_lag;
 };
 
 struct thriftattn_ggml_stats {

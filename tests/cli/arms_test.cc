@@ -87,6 +87,17 @@ TEST(Arms, NestedIsThriftWithTheOtherHighTier) {
   }
 }
 
+TEST(Arms, Lag1IsThriftWithTheSetsOfTheStepBefore) {
+  const auto arms = parse("thrift,thrift_lag1,nested:lag=1");
+  EXPECT_EQ(arms[0].options.set_lag, 0);
+  EXPECT_EQ(arms[1].options.set_lag, 1);
+  EXPECT_EQ(arms[1].options.unit, arms[0].options.unit);
+  EXPECT_EQ(arms[1].options.tau, arms[0].options.tau);
+  EXPECT_EQ(arms[2].options.set_lag, 1);
+  EXPECT_EQ(arms[2].options.high_tier, static_cast<int>(HighTier::kNested));
+  EXPECT_THROW(parse("thrift_lag1", Phase::kPrefill), CliError);
+}
+
 TEST(Arms, PrefillSelectsByTileAndStepsByToken) {
   for (const Arm& arm : parse("paper,thrift", Phase::kPrefill)) {
     EXPECT_EQ(arm.options.unit, unit(SelectionUnit::kTile));

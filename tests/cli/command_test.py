@@ -57,6 +57,7 @@ class CommandTest(unittest.TestCase):
             ["ctx", "eval", "--ctx", "99999999999999999999"],
             ["policy", "eval", "--policy", "best"],
             ["arm", "eval", "--arms", "fp16,fp8"],
+            ["--phase decode", "eval", "--phase", "prefill", "--arms", "fp16,thrift_lag1"],
             ["weights", "eval", "--weights", "q4"],
             ["threads", "eval", "--threads", "-1"],
             ["subcommand", "bench"],

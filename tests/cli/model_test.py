@@ -76,6 +76,12 @@ class ModelTest(unittest.TestCase):
             self.assertTrue(0.0 < arm["attention_share"] < 1.0, arm)
         self.assertIn("<svg", (self.path / "out.html").read_text())
 
+    def test_sets_one_step_old(self):
+        report = self.evaluate("--ctx", 768, "--no-decode-speed", "--arms", "fp16,fp4,thrift,thrift_lag1")
+        kl = {arm["name"]: arm["kl"] for arm in report["arms"]}
+        self.assertNotEqual(kl["thrift_lag1"], kl["thrift"])
+        self.assertLess(kl["thrift_lag1"], kl["fp4"])
+
     def test_prefill_w4a4(self):
         report = self.evaluate("--ctx", 1024, "--phase", "prefill", "--mode", "w4a4", "--arms",
                                "fp16,fp4_all,thrift", "--no-decode-speed")

@@ -49,6 +49,9 @@ TEST(Options, RefusesWhatMakesNoSense) {
   EXPECT_NE(message([](Options& c) { c.policy = 9; }), "");
   EXPECT_EQ(message([](Options& c) { c.high_tier = 2; }),
             "high_tier 2: supported 0 (rows16), 1 (nested)");
+  EXPECT_EQ(message([](Options& c) { c.set_lag = 2; }), "set_lag 2: supported 0, 1");
+  EXPECT_EQ(message([](Options& c) { c.set_lag = 1, c.unit = 3; }),
+            "set_lag 1: unit 3: supported 1 (token), 2 (token of one q head)");
   EXPECT_NE(message([](Options& c) { c.struct_size = 8; }), "");
   EXPECT_NE(message([](Options& c) { c.split_blocks = 0; }), "");
   EXPECT_NE(message([](Options& c) { c.crossover_tokens = -1; }), "");

@@ -91,6 +91,14 @@ void make_nested(Arm& arm, const ArmDefaults& defaults) {
   arm.options.high_tier = static_cast<int>(HighTier::kNested);
 }
 
+void make_thrift_lag1(Arm& arm, const ArmDefaults& defaults) {
+  if (defaults.phase == Phase::kPrefill) {
+    throw usage_error("arm thrift_lag1: sets of the step before; supported: --phase decode");
+  }
+  make_thrift(arm, defaults);
+  arm.options.set_lag = 1;
+}
+
 struct KnownArm {
   std::string_view name;
   void (*make)(Arm&, const ArmDefaults&);
@@ -104,6 +112,8 @@ constexpr KnownArm kArms[] = {
     {"paper", make_paper, "the published selection and numerics, the own block in 16 bit"},
     {"thrift", make_thrift, "ours: selected by FP4 mass, uneven budget, tail, better numerics"},
     {"nested", make_nested, "ours with the nested high tier: FP4 of what FP4 leaves, no 16 bit"},
+    {"thrift_lag1", make_thrift_lag1,
+     "ours with the sets of the step before, as on a GPU; computed twice, so slow"},
 };
 
 double parse_number(std::string_view key, std::string_view text, double low, double high) {
@@ -132,7 +142,7 @@ SelectionUnit parse_unit(std::string_view text) {
 
 constexpr std::string_view kKeys =
     "name, budget, k_share, v_share, tau, policy, unit, seed, splits, force_sink, force_own, "
-    "seal_own, four_over_six, centre_k, token_norms, nested";
+    "seal_own, four_over_six, centre_k, token_norms, nested, lag";
 
 void apply(Arm& arm, std::string_view key, std::string_view value) {
   Options& o = arm.options;
@@ -171,6 +181,8 @@ void apply(Arm& arm, std::string_view key, std::string_view value) {
     o.token_norms = parse_flag(key, value);
   } else if (key == "nested") {
     o.high_tier = static_cast<int>(parse_flag(key, value) ? HighTier::kNested : HighTier::kRows16);
+  } else if (key == "lag") {
+    o.set_lag = parse_flag(key, value) ? 1 : 0;
   } else {
     throw usage_error("arm: unknown key '{}'; supported: {}", key, kKeys);
   }
@@ -181,7 +193,9 @@ Arm make_arm(std::string_view name, const ArmDefaults& defaults) {
                                    [&](const KnownArm& arm) { return arm.name == name; });
   if (known == std::end(kArms)) {
     throw usage_error(
-        "arm '{}': unknown; supported: fp16, floor, fp4_all, fp4, paper, thrift, nested", name);
+        "arm '{}': unknown; supported: fp16, floor, fp4_all, fp4, paper, thrift, nested, "
+        "thrift_lag1",
+        name);
   }
   Arm arm;
   arm.kind = arm.name = name;
@@ -273,7 +287,7 @@ std::vector<Arm> parse_arms(std::span<const std::string> lists, const ArmDefault
 
 std::string describe_arms() {
   std::string text = "Arms:\n";
-  for (const KnownArm& arm : kArms) text += fmt::format("  {:<8} {}\n", arm.name, arm.help);
+  for (const KnownArm& arm : kArms) text += fmt::format("  {:<11} {}\n", arm.name, arm.help);
   text += "A variant is NAME:KEY=VALUE,...; keys: ";
   text += kKeys;
   return text;
