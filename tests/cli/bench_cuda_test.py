@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 COMMAND = [sys.argv.pop(1), "bench", "attend", "--device", "cuda"]
-ARMS = ["fp16", "low_only", "paper", "thrift", "thrift_keep", "thrift_scratch"]
+ARMS = ["fp16", "low_only", "paper", "thrift", "thrift_keep", "thrift_scratch", "nested"]
 
 
 def run(*args):
@@ -32,6 +32,8 @@ class BenchCudaTest(unittest.TestCase):
         self.assertEqual(list(arms), ARMS)
         self.assertLess(arms["thrift"]["distance"], arms["low_only"]["distance"])
         self.assertLess(arms["thrift_scratch"]["distance"], arms["low_only"]["distance"])
+        self.assertLess(arms["nested"]["distance"], arms["low_only"]["distance"])
+        self.assertLess(arms["nested"]["bytes"], arms["thrift"]["bytes"])
         self.assertLess(arms["low_only"]["bytes"], arms["fp16"]["bytes"])
         self.assertLess(arms["thrift"]["bytes"], arms["fp16"]["bytes"])
         self.assertAlmostEqual(arms["thrift"]["promoted_share"], 0.05, delta=0.01)

@@ -81,7 +81,7 @@ class CommandTest(unittest.TestCase):
             ["block_mean", *cuda, "--policy", "local"],
             ["block_mean", *cuda, "--policy", "random"],
             ["64, 128, 256", *cuda, "--head-dim", "96"],
-            ["thrift_scratch", *cuda, "--arms", "nested"],
+            ["thrift_scratch", *cuda, "--arms", "fast"],
             ["turnover", *cuda, "--turnover", "101"],
             ["turnover", *cuda, "--turnover", "nan"],
             ["model-shape", "inspect", "--model-shape", "gpt"],

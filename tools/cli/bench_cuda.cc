@@ -4,7 +4,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "arms.h"
 #include "bench_report.h"
@@ -85,13 +86,20 @@ void bench_cuda(const BenchOptions& options) {
   bench::DecodeSteps steps(setup_of(options));
   std::vector<MassProfile> heads;
   for (const UnitMasses& unit : steps.masses()) heads.push_back(profile_of(unit));
-  CudaKvCacheConfig config = steps.config();
-  config.channel_bounds = parse_policy(options.policy) == Policy::kQuest;
-  const CudaKvCache cache = steps.fill(config);
-  CudaAttendPlan plan = steps.plan(cache);
+  std::optional<CudaKvCache> cache;  // one at a time: of the arm's high tier
+  std::optional<CudaAttendPlan> plan;
   std::vector<BenchArm> arms;
   for (const std::string& name : options.arms) {
-    arms.push_back(run_arm(name, selection_of(name, options), cache, plan, steps));
+    CudaKvCacheConfig config = steps.config();
+    config.channel_bounds = parse_policy(options.policy) == Policy::kQuest;
+    config.high_tier = name == "nested" ? HighTier::kNested : HighTier::kRows16;
+    if (!cache || cache->config().high_tier != config.high_tier) {
+      plan.reset();
+      cache.reset();
+      cache = steps.fill(config);
+      plan = steps.plan(*cache);
+    }
+    arms.push_back(run_arm(name, selection_of(name, options), *cache, *plan, steps));
   }
   report_bench(options, place_of(gpu, mean_of(heads)), arms);
 }

@@ -9,7 +9,8 @@ namespace thriftattn::cli {
 namespace {
 
 constexpr const char* kCpuArms = "thrift, nested, fp16, low_only, paper";
-constexpr const char* kCudaArms = "thrift, thrift_keep, thrift_scratch, fp16, low_only, paper";
+constexpr const char* kCudaArms =
+    "thrift, nested, thrift_keep, thrift_scratch, fp16, low_only, paper";
 
 void check_cuda_options(const BenchOptions& options) {
   const auto refuse = [](bool given, const std::string& what, const char* instead) {
@@ -44,8 +45,7 @@ Selection selection_of(const std::string& arm, const BenchOptions& options) {
   selection.unit = SelectionUnit::kToken;
   selection.budget.value = options.budget;
   selection.tau = options.tau;
-  if (arm == "thrift") return selection;
-  if (arm == "nested" && !cuda) return selection;
+  if (arm == "thrift" || arm == "nested") return selection;
   if ((arm == "thrift_keep" || arm == "thrift_scratch") && cuda) return selection;
   if (arm == "fp16") {
     selection.budget.kind = Budget::Kind::kAll;

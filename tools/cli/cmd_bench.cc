@@ -69,7 +69,7 @@ void add_bench(CLI::App& app) {
   attend->add_option("--isa", options->isa, "Instruction set; the fastest by default (cpu)");
   attend
       ->add_option("--arms", options->arms,
-                   "thrift, fp16, low_only, paper; on the CPU nested; with cuda thrift_keep (sets "
+                   "thrift, nested, fp16, low_only, paper; with cuda also thrift_keep (sets "
                    "of earlier steps) and thrift_scratch (no step before)")
       ->delimiter(',')
       ->capture_default_str();
