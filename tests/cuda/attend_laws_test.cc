@@ -206,6 +206,32 @@ TEST_P(DeviceLaws, SetsAreTheHostsButForTies) {
   }
 }
 
+// All ranks are equal: the first blocks are taken, and no more than the budget has.
+TEST_P(DeviceLaws, OfEqualBlocksTheFirstArePromoted) {
+  ProblemShape shape = laws_shape();
+  shape.data = DataKind::kEqualBlocks;
+  for (const std::int64_t blocks : {40, 700}) {
+    shape.sequences = {{kBlockTokens * blocks + 1, 1}};
+    const Problem problem = make_problem(shape);
+    const DeviceCache filled = fill_device(problem);
+    CudaAttendPlan plan = make_plan(problem, filled);
+    RunOptions options;
+    options.attend.selection.budget = {Budget::Kind::kFraction, 0.1, 1.5, 0.5};
+    options.attend.selection.tau = 0;
+    const Output output = run_device(problem, filled, plan, options);
+    const double candidates = static_cast<double>(blocks - 1);  // but for the sink
+    const double k_count = std::ceil(0.15 * candidates - 1e-9);
+    const double v_count = std::ceil(0.05 * candidates - 1e-9);
+    for (const UnitTrace& unit : output.trace) {
+      for (std::int64_t b = 1; b < blocks; ++b) {
+        const auto rank = static_cast<double>(b - 1);
+        EXPECT_EQ((unit.fate[b] & kFatePromotedK) != 0, rank < k_count) << "block " << b;
+        EXPECT_EQ((unit.fate[b] & kFatePromotedV) != 0, rank < v_count) << "block " << b;
+      }
+    }
+  }
+}
+
 // Of a nested high tier the residual counts as high and its low part as low.
 TEST_P(DeviceLaws, TheReportCountsTheBytesOfEachTier) {
   const Problem problem = make_problem(laws_shape());

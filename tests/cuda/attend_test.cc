@@ -89,6 +89,19 @@ TEST_P(DeviceGrid, DataAndNumerics) {
   }
 }
 
+// Several blocks a warp, each with larger scores than the one before: what was added up so far is
+// scaled down again and again.
+TEST_P(DeviceGrid, ScoresThatRise) {
+  Case c;
+  c.shape.data = DataKind::kRising;
+  c.shape.kv_heads = 4;
+  c.shape.group = 2;
+  c.shape.sequences = {{51230, 1}};
+  c.options.attend.selection.budget.value = 0;
+  c.options.attend.selection.tau = 0;
+  check(c);
+}
+
 TEST_P(DeviceGrid, Types) {
   for (const DType q : {DType::kF16, DType::kBF16}) {
     for (const DType out : {DType::kF32, DType::kF16, DType::kBF16}) {

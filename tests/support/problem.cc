@@ -35,9 +35,15 @@ void fill_kv(const ProblemShape& shape, Random& random, Tensor& k, Tensor& v) {
     for (std::size_t i = 0; i < offset.size(); ++i) {
       const auto at = t * static_cast<std::int64_t>(offset.size()) + static_cast<std::int64_t>(i);
       double key = offset[i] + gain[i] * random.gaussian();
-      // Every query of this kind has channel 0 at 4 (fill_q): the sink's logit stands out.
+      // Every query of these kinds has channel 0 at 4 (fill_q): the sink's logit stands out.
       if (shape.data == DataKind::kSink && t == 0)
         key = i % head_dim == 0 ? 2.5 * head_dim / 8 : 0.1;
+      if (shape.data == DataKind::kRising && i % head_dim == 0) {
+        key = 100 * std::sqrt(head_dim) * static_cast<double>(t) / static_cast<double>(k.tokens);
+      }
+      if (shape.data == DataKind::kEqualBlocks && t >= kBlockTokens) {
+        key = k.get(at - kBlockTokens * static_cast<std::int64_t>(offset.size()));
+      }
       k.set(at, to_half(key));
       v.set(at, to_half(v_gain * random.gaussian()));
     }
@@ -57,7 +63,8 @@ void fill_q(const Problem& problem, int sequence, Random& random, Tensor& q) {
         if (shape.data == DataKind::kNeedles) {
           x = 0.7 * x + 0.8 * k.get((needle * shape.kv_heads + h / shape.group) * head_dim + d);
         }
-        if (shape.data == DataKind::kSink && d == 0) x = 4;
+        const bool leads = shape.data == DataKind::kSink || shape.data == DataKind::kRising;
+        if (leads && d == 0) x = 4;
         if (shape.data == DataKind::kOutliers) x *= 0.3;
         q.set(((problem.q_offsets[sequence] + i) * shape.q_heads() + h) * head_dim + d, x);
       }

@@ -19,6 +19,8 @@ enum class DataKind : std::uint8_t {
   kSink,            // the first token takes most of the mass and has a tiny V
   kNeedles,         // each query points at one token
   kOutliers,        // a few K channels x 40, a few V tokens x 500
+  kRising,          // the later a token, the larger its logit: by 400 in all
+  kEqualBlocks,     // K of every block is that of the first
 };
 
 struct SequenceShape {

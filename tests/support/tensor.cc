@@ -76,6 +76,10 @@ std::string name_of(DataKind kind) {
       return "needles";
     case DataKind::kOutliers:
       return "outliers";
+    case DataKind::kRising:
+      return "rising";
+    case DataKind::kEqualBlocks:
+      return "equal_blocks";
   }
   return "?";
 }
