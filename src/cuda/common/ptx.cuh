@@ -139,6 +139,12 @@ __device__ __forceinline__ void prefetch_l2(const void* address) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
 }
 
+// Waits until `threads` threads of the CTA have come to barrier `id` (not 0, which is
+// __syncthreads'), each warp from wherever it is in the code.
+__device__ __forceinline__ void meet(int id, int threads) {
+  asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
 // ---- Order of kernels on a stream (programmatic dependent launch).
 
 // Waits until the kernel before this one has finished and its writes are visible.

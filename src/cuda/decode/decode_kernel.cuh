@@ -128,17 +128,19 @@ class Warp {
   typename Math::Sums sums;  // times 2^(reference + 3); unused when scoring
 
  private:
+  static constexpr int kLimitsBarrier = 1;
+
   [[nodiscard]] __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
 
   // What V is read down to, by row: the cut below an lse that is given, or that of the anchors,
-  // whose masses lie in the warps' states. All warps call it once a panel; `anchored`: this one had
-  // one.
+  // whose masses lie in the warps' states. All warps call it once a panel, those with an anchor
+  // behind it (`anchored`), the others at once.
   __device__ void find_limits(const Walk<T>& walk, bool anchored) {
     const PanelItems& items = walk.items();
     const int row = static_cast<int>(threadIdx.x);
     if (args_.floor_log2 == nullptr) {
       if (!anchored && lane_ < kPanelRows) map_.state(warp())[lane_] = -INFINITY;
-      __syncthreads();
+      ptx::meet(kLimitsBarrier, static_cast<int>(blockDim.x));
     }
     if (row < kPanelRows) {
       float floor = 0;
@@ -156,7 +158,7 @@ class Warp {
       map_.limits()[row] =
           row < items.rows ? floor + __ldg(&walk.sets_of(items).cut_log2) : INFINITY;
     }
-    __syncthreads();
+    ptx::meet(kLimitsBarrier, static_cast<int>(blockDim.x));
   }
 
   // A low tile or, where the item has one, its residual: another operand, in units of
