@@ -133,6 +133,9 @@ typedef struct thriftattn_cuda_attend_params {
   int32_t refresh;                       /* bool; 0 = the state's sets are used and kept */
   int64_t crossover_tokens;
   thriftattn_cuda_attend_state* state; /* read and written; NULL = from scratch */
+  /* bool; 1 = with a state, V of the tail is left out even where telling it apart takes longer than
+     reading it; 0 = tau counts as 0 there. */
+  int32_t tail_always;
 } thriftattn_cuda_attend_params;
 
 void thriftattn_cuda_attend_params_default(thriftattn_cuda_attend_params* params,

@@ -75,7 +75,7 @@ CudaAttendPlan make_plan(const Problem& problem, const DeviceCache& filled, int 
 }
 
 Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendPlan& plan,
-                  const RunOptions& options, CudaAttendState* state) {
+                  const RunOptions& options, CudaAttendState* state, bool tail_always) {
   Output output;
   const Tensor& q = problem.q;
   output.out = Tensor::make(options.out, q.tokens, q.heads, q.dim);
@@ -87,6 +87,7 @@ Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendP
   require(lse.allocate(std::max<std::int64_t>(q.tokens * q.heads, 1), "test lse"));
 
   CudaAttendParams params;
+  params.tail_always = tail_always;
   params.q = device_q.view;
   params.out = TensorView::packed(out.memory.data(), options.out, q.tokens, q.heads, q.dim);
   params.lse = lse.data();

@@ -30,9 +30,11 @@ DeviceCache fill_device(const Problem& problem, const DeviceFill& fill = {});
 // One plan for the calls of a test.
 CudaAttendPlan make_plan(const Problem& problem, const DeviceCache& filled, int max_q_len = 16);
 
-// q of problem, or rows of it; selection, softmax_scale and crossover_tokens of options.attend.
+// q of problem, or rows of it; selection, softmax_scale and crossover_tokens of options.attend. The
+// problems are small: by default their tail is left out all the same.
 Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendPlan& plan,
-                  const RunOptions& options, CudaAttendState* state = nullptr);
+                  const RunOptions& options, CudaAttendState* state = nullptr,
+                  bool tail_always = true);
 
 // Every row against the oracle over what the device holds, with the call's own trace.
 void expect_device_oracle(const Problem& problem, const DeviceCache& filled,

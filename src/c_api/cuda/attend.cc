@@ -23,6 +23,7 @@ thriftattn_cuda_attend_params default_params() {
   thriftattn_cuda_attend_params params = {};
   params.softmax_scale = from.softmax_scale;
   params.refresh = from.refresh;
+  params.tail_always = from.tail_always;
   params.crossover_tokens = from.crossover_tokens;
   return params;
 }
@@ -45,6 +46,7 @@ Status read_params(const thriftattn_cuda_attend_params* from, CudaAttendParams* 
   out->crossover_tokens = in.crossover_tokens;
   out->state = in.state == nullptr ? nullptr : &in.state->state;
   out->refresh = in.refresh != 0;
+  out->tail_always = in.tail_always != 0;
   return {};
 }
 

@@ -18,6 +18,9 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
 __device__ __forceinline__ void barrier_init(std::uint32_t barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals));
 }
+__device__ __forceinline__ void barrier_invalidate(std::uint32_t barrier) {
+  asm volatile("mbarrier.inval.shared::cta.b64 [%0];" ::"r"(barrier));
+}
 // Makes initialised barriers visible to the copy engine.
 __device__ __forceinline__ void barrier_init_fence() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
@@ -139,10 +142,28 @@ __device__ __forceinline__ void prefetch_l2(const void* address) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
 }
 
-// Waits until `threads` threads of the CTA have come to barrier `id` (not 0, which is
-// __syncthreads'), each warp from wherever it is in the code.
-__device__ __forceinline__ void meet(int id, int threads) {
-  asm volatile("barrier.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+// threadIdx.x and blockDim.x, read where they are asked for: what follows from them is not worked
+// out earlier, in front of a loop that has no register left.
+__device__ __forceinline__ int thread_index() {
+  int index;
+  asm volatile("mov.u32 %0, %tid.x;" : "=r"(index));
+  return index;
+}
+__device__ __forceinline__ int thread_count() {
+  int count;
+  asm volatile("mov.u32 %0, %ntid.x;" : "=r"(count));
+  return count;
+}
+
+// Counts one up and gives what was there. What the CTA wrote before a barrier in front of it is
+// seen by those who come later, behind a barrier of theirs.
+__device__ __forceinline__ std::uint32_t arrive(std::uint32_t* counter) {
+  std::uint32_t before;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;"
+               : "=r"(before)
+               : "l"(counter)
+               : "memory");
+  return before;
 }
 
 // ---- Order of kernels on a stream (programmatic dependent launch).

@@ -8,6 +8,7 @@
 #include <climits>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "cuda/cache/cache_impl.h"
 #include "cuda/decode/plan.h"
@@ -126,6 +127,10 @@ CallShape make_shape(const CudaAttendParams& params, int q_heads, int kv_heads) 
     shape.panel_begin[i + 1] = shape.panel_begin[i] + kv_heads * tiles;
   }
   shape.panels = shape.panel_begin[shape.batch];
+  shape.panels_each = shape.batch > 0 ? shape.panels / shape.batch : 0;
+  for (int i = 0; i < shape.batch; ++i) {
+    if (shape.panel_begin[i + 1] != (i + 1) * shape.panels_each) shape.panels_each = 0;
+  }
   return shape;
 }
 
@@ -145,7 +150,9 @@ class Call {
     const double scale =
         params.softmax_scale != 0 ? params.softmax_scale : 1.0 / std::sqrt(double(plan.head_dim));
     decode_.scale_log2 = static_cast<float>(scale * kLog2E);
-    dense_ = selection.budget.kind == Budget::Kind::kAll || all_short(params, cache);
+    tau_ = static_cast<float>(selection.tau);
+    for (const SequenceId id : params.sequences) lengths_.push_back(cache.length(id).value());
+    dense_ = selection.budget.kind == Budget::Kind::kAll || all_short();
     const std::int64_t crossover = dense_ ? INT_MAX : params.crossover_tokens;
     decode_.crossover = static_cast<int>(std::min<std::int64_t>(crossover, INT_MAX));
     decode_.sink = selection.force_sink ? 1 : 0;
@@ -170,25 +177,41 @@ class Call {
     if (scratch) {
       if (Status s = score(); !s.ok()) return s;
       if (Status s = select(plan_.floor.data(), nullptr); !s.ok()) return s;
+    } else if (!params_.tail_always && !tail_pays()) {
+      tau_ = 0;
     }
     if (Status s = attend(scratch ? plan_.floor.data() : nullptr); !s.ok()) return s;
     if (params_.state == nullptr) return {};
     if (!params_.refresh && !scratch) return {};
     for (const SequenceId id : params_.sequences) params_.state->impl().primed[id] = true;
-    const bool tail = params_.selection.tau > 0;
-    return select(plan_.row_lse.data(), tail ? plan_.fates.data() : nullptr);
+    return select(plan_.row_lse.data(), tau_ > 0 ? plan_.fates.data() : nullptr);
   }
 
  private:
-  static bool all_short(const CudaAttendParams& params, const CudaKvCache& cache) {
-    return std::all_of(params.sequences.begin(), params.sequences.end(), [&](SequenceId id) {
-      return cache.length(id).value() < params.crossover_tokens;
-    });
+  [[nodiscard]] bool all_short() const {
+    return std::all_of(lengths_.begin(), lengths_.end(),
+                       [&](std::int64_t length) { return length < params_.crossover_tokens; });
   }
   [[nodiscard]] bool all_primed() const {
     const std::vector<bool>& primed = params_.state->impl().primed;
     return std::all_of(params_.sequences.begin(), params_.sequences.end(),
                        [&](SequenceId id) { return primed[id]; });
+  }
+
+  // Whether leaving the tail out saves more than its anchors cost. Each warp scores one of every
+  // panel that its CTA has a part of, and waits for the others; what is saved is some part of the
+  // V of its blocks. On an H200 the two meet where a warp has 12 blocks for each of these.
+  [[nodiscard]] bool tail_pays() const {
+    constexpr double kBlocksPerAnchor = 12;
+    const CallShape& shape = decode_.shape;
+    double blocks = 0;
+    for (int i = 0; i < shape.batch; ++i) {
+      const int panels = shape.panel_begin[i + 1] - shape.panel_begin[i];
+      blocks += static_cast<double>(lengths_[i] / kBlockTokens) * panels;
+    }
+    const double warps = static_cast<double>(plan_.shape.ctas) * plan_.shape.attend_warps;
+    const double anchors = static_cast<double>(shape.panels) / plan_.shape.ctas + 2;
+    return blocks / warps >= kBlocksPerAnchor * anchors;
   }
 
   Status score() {
@@ -206,7 +229,7 @@ class Call {
                     .sets = sets_->sets.data(),
                     .lists = sets_->lists.data(),
                     .budget = selection.budget,
-                    .tau = static_cast<float>(selection.tau),
+                    .tau = tau_,
                     .sink = decode_.sink,
                     .shape = decode_.shape};
     if (selection.policy != Policy::kFp4Mass) {
@@ -235,7 +258,7 @@ class Call {
     args.out_token_stride = params_.out.token_stride;
     args.out_head_stride = params_.out.head_stride;
     args.lse = params_.lse;
-    args.tail = !dense_ && params_.selection.tau > 0;
+    args.tail = !dense_ && tau_ > 0;
     args.floor_log2 = floor;
     const auto launch = dense_ ? plan_.kernels->dense : plan_.kernels->attend;
     return to_status(launch(args, plan_.shape, stream_), "decode kernel");
@@ -246,6 +269,8 @@ class Call {
   cudaStream_t stream_;
   SetsBuffer* sets_ = nullptr;
   DecodeArgs decode_;
+  std::vector<std::int64_t> lengths_;  // tokens of the call's sequences
+  float tau_ = 0;
   bool dense_ = false;
 };
 

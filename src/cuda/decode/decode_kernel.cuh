@@ -26,15 +26,7 @@ class KeyStream {
   using KeyRing = Ring<T::kKeyStages, T::kKeyStageBytes>;
 
   __device__ KeyStream(const DecodeArgs& args, const Share& share, Item* labels, KeyRing& ring)
-      : args_(args), walk_(args, share), labels_(labels), ring_(ring) {
-    start();
-  }
-
-  // At the beginning of a window.
-  __device__ void start() {
-    walk_.restart();
-    walk_.next_panel();
-  }
+      : args_(args), walk_(args, share), labels_(labels), ring_(ring) {}
 
   // Fills the ring as far as the window has items.
   __device__ void fill(int lane) {
@@ -44,10 +36,8 @@ class KeyStream {
       }
       const Item item = walk_.item();
       const int stages = Stages<T>::of_key(item);
-      Stage stage{walk_.key(), Stages<T>::first_key_bytes(stages)};
-      if (stage_ > 0) {
-        stage = Stages<T>::key(args_.cache, static_cast<std::size_t>(item.cell), stages, stage_);
-      }
+      const Stage stage =
+          Stages<T>::key(args_.cache, static_cast<std::size_t>(item.cell), stages, stage_);
       if (lane == 0) labels_[ring_.next()] = item;
       ring_.fill(stage.from, stage.bytes, lane);
       if (++stage_ < stages) continue;
@@ -84,88 +74,58 @@ class Warp {
   static constexpr int kValueStages = T::kValues ? T::kValueStages : 1;
   using ValueRing = Ring<kValueStages, T::kValueStageBytes>;
 
-  __device__ Warp(const DecodeArgs& args, const Share& share, const SharedMap<T>& map,
-                  KeyRing& keys, ValueRing& values)
+  __device__ Warp(const DecodeArgs& args, Share& share, const SharedMap<T>& map, KeyRing& keys,
+                  ValueRing& values)
       : args_(args),
+        share_(share),
         keys_(keys),
         values_(values),
         stream_(args, share, map.labels(warp()), keys),
         map_(map),
         lane_(static_cast<int>(threadIdx.x & 31)) {}
 
-  __device__ void restart() { stream_.start(); }
-
   // All of this warp's items of a panel: rows and sums are then what they add up to.
   __device__ void run_panel(Walk<T>& walk) {
-    rows.load(args_, walk.items(), lane_);
-    if (lane_ < 4) tail_sums()[0] = tail_sums()[1] = 0;
-    bool anchor = walk.starts_with_anchor(walk.items());
-    if constexpr (T::kPhase == Phase::kAttend) {
-      if (args_.tail && !anchor) find_limits(walk, false);
+    rows_.load(args_, walk.items(), lane_);
+    if (lane_ < 4) tail_sums(walk)[0] = tail_sums(walk)[1] = 0;
+    int left = walk.items_of_warp();
+    if (left == 0) rows_.sum[0] = rows_.sum[1] = 0;
+    if (T::kPhase == Phase::kAttend && walk.at_anchor() && left == 0 && lane_ < kPanelRows) {
+      map_.anchor(warp(), walk.slot())[lane_] = -INFINITY;
     }
 #pragma unroll
     for (int i = 0; i < Math::kSteps; ++i) {
 #pragma unroll
-      for (int e = 0; e < 4; ++e) sums[i][e] = 0;
+      for (int e = 0; e < 4; ++e) sums_[i][e] = 0;
     }
     Pending<T> older;
-    for (int left = walk.items_of_warp();; --left) {
-      Pending<T> newer;
+    Pending<T> newer;
+    for (;; --left) {
       if (left > 0) score_and_weigh(walk, older, newer);
       if constexpr (T::kValues) {
-        if (anchor) {
-          find_limits(walk, true);
-          anchor = false;
-        }
         add_values(older, newer);
         older = newer;
+        newer = {};
       }
       if (left <= 0) return;
     }
   }
 
-  Rows<T> rows;
-  typename Math::Sums sums;  // times 2^(reference + 3); unused when scoring
+  // Behind run_panel().
+  __device__ void end_panel(const Walk<T>& walk) {
+    const WalkPanel& panel = walk.at();
+    leave_piece<T>(args_, map_, warp() + walk.slot(), panel.goes_on && warp() == panel.last_warp,
+                   panel.items, rows_, sums_);
+  }
 
  private:
-  static constexpr int kLimitsBarrier = 1;
-
   [[nodiscard]] __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
-
-  // What V is read down to, by row: the cut below an lse that is given, or that of the anchors,
-  // whose masses lie in the warps' states. All warps call it once a panel, those with an anchor
-  // behind it (`anchored`), the others at once.
-  __device__ void find_limits(const Walk<T>& walk, bool anchored) {
-    const PanelItems& items = walk.items();
-    const int row = static_cast<int>(threadIdx.x);
-    if (args_.floor_log2 == nullptr) {
-      if (!anchored && lane_ < kPanelRows) map_.state(warp())[lane_] = -INFINITY;
-      ptx::meet(kLimitsBarrier, static_cast<int>(blockDim.x));
-    }
-    if (row < kPanelRows) {
-      float floor = 0;
-      if (args_.floor_log2 != nullptr) {
-        floor = __ldg(args_.floor_log2 + walk.panel() * kPanelRows + row);
-      } else {
-        const float top = top_reference(map_, row);
-#pragma unroll
-        for (int w = 0; w < T::kMaxWarps; ++w) {
-          if (w < map_.warps()) floor += ptx::exp2_approx(map_.state(w)[row] - top);
-        }
-        floor = top + ptx::log2_approx(floor);
-      }
-      // Absent rows never keep a block's V.
-      map_.limits()[row] =
-          row < items.rows ? floor + __ldg(&walk.sets_of(items).cut_log2) : INFINITY;
-    }
-    ptx::meet(kLimitsBarrier, static_cast<int>(blockDim.x));
-  }
 
   // A low tile or, where the item has one, its residual: another operand, in units of
   // 2^-kResidualShift of the low tile's, whose scores it is added to.
   __device__ void score_codes(std::uint32_t tile, int stage, int stages, typename Math::Scores& s,
                               Logits& logits) const {
-    Math::template score_low<T::kNested>(tile, rows.q, s, lane_);
+    Math::template score_low<T::kNested>(tile, rows_.q, s, lane_);
     if (T::kNested && stage == kResidualStage) return;
     logits = low_logits(tile);
     if constexpr (T::kNested) {
@@ -180,11 +140,11 @@ class Warp {
   // How scores of a low tile's codes become weights that meet codes of V.
   __device__ Logits low_logits(std::uint32_t tile) const {
     float m[2];
-    Math::score_mean(tile, rows.q, m, lane_);
+    Math::score_mean(tile, rows_.q, m, lane_);
     const float2 header = ptx::load_shared_float2(tile + T::kLayout.k_header());
     const float up = header.x * kCodeUp;
-    return {{rows.factor[0] * up, rows.factor[1] * up},
-            {m[0] * rows.factor[0], m[1] * rows.factor[1]},
+    return {{rows_.factor[0] * up, rows_.factor[1] * up},
+            {m[0] * rows_.factor[0], m[1] * rows_.factor[1]},
             header.y,
             kWeightDownLog2};
   }
@@ -195,19 +155,24 @@ class Warp {
     const PanelItems& items = walk.items();
     typename Math::Scores s;
     if constexpr (T::kNested) Math::clear(s);
-    Logits logits{{rows.factor[0], rows.factor[1]}, {0, 0}, 0, kWeightDownLog2};
+    Logits logits;
     Item item{};
 #pragma unroll 1
     for (int stage = 0, stages = 1; stage < stages; ++stage) {
       stream_.fill(lane_);
+      if (rows_.is_raw()) rows_.prepare(args_, items, lane_);
+      if constexpr (T::kValues) {
+        if (stage == 0 && older.stages == 0) ask_ahead(newer);
+      }
       const std::uint32_t tile = keys_.wait();
       item = stream_.label();
       stages = Stages<T>::of_key(item);
       if (!Stages<T>::are_rows(stages)) {
         score_codes(tile, stage, stages, s, logits);
       } else {
+        logits = {{rows_.factor[0], rows_.factor[1]}, {0, 0}, 0, kWeightDownLog2};
         float t[4];
-        Math::score_high(tile, rows.q, t, lane_);
+        Math::score_high(tile, rows_.q, t, lane_);
 #pragma unroll
         for (int mt = 0; mt < kQuarters; ++mt) {
 #pragma unroll
@@ -219,15 +184,15 @@ class Warp {
     if (item.item_class() < kLow) {
       if (!T::kNested && item.item_class() == kKeyOnly) logits.exponent = item.v_exponent();
       if (kBlockTokens * (item.block() + 1) > items.first_position() + 1) {
-        rows.mask(s, items, args_.shape.group, item.block(), lane_);
+        rows_.mask(s, items, args_.shape.group, item.block(), lane_);
       }
     }
     if (!Stages<T>::are_rows(Stages<T>::of_value(item))) {
       logits.down -= kCodeUpLog2 + logits.exponent;
     }
     float part[2];
-    while (!rows.weigh(s, logits, newer.p, part)) {
-      if (!raise_reference(s, logits, older)) break;
+    while (!rows_.weigh(s, logits, newer.p, part)) {
+      if (!raise_reference(walk, s, logits, older)) break;
     }
     account(walk, item, part, newer);
   }
@@ -235,25 +200,25 @@ class Warp {
   // Moves the reference of rows to this block's largest where that is higher; weights that still
   // wait for V move too. The reference is a whole number, so that factors are powers of two. False
   // where none moved: a row is NaN.
-  __device__ bool raise_reference(const typename Math::Scores& s, const Logits& logits,
-                                  Pending<T>& older) {
+  __device__ bool raise_reference(const Walk<T>& walk, const typename Math::Scores& s,
+                                  const Logits& logits, Pending<T>& older) {
     float top[2];
-    rows.find_top(s, logits, top);
+    rows_.find_top(s, logits, top);
     float factor[2];
     bool moves = false;
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
-      moves |= top[c] > rows.reference[c];
+      moves |= top[c] > rows_.reference[c];
       const float reference =
-          top[c] > rows.reference[c] ? ceilf(top[c]) : rows.reference[c];  // NaN moves nothing
-      factor[c] = ptx::exp2_approx(rows.reference[c] - reference);
-      rows.reference[c] = reference;
-      rows.sum[c] *= factor[c];
-      if (lane_ < 4) tail_sums()[c] *= factor[c];
+          top[c] > rows_.reference[c] ? ceilf(top[c]) : rows_.reference[c];  // NaN moves nothing
+      factor[c] = ptx::exp2_approx(rows_.reference[c] - reference);
+      rows_.reference[c] = reference;
+      rows_.sum[c] *= factor[c];
+      if (lane_ < 4) tail_sums(walk)[c] *= factor[c];
 #pragma unroll
       for (int i = 0; i < Math::kSteps; ++i) {
-        sums[i][c] *= factor[c];
-        sums[i][2 + c] *= factor[c];
+        sums_[i][c] *= factor[c];
+        sums_[i][2 + c] *= factor[c];
       }
     }
     const int g = lane_ >> 2;  // the row of this lane's weights
@@ -274,12 +239,12 @@ class Warp {
     const PanelItems& items = walk.items();
     const auto cell =
         static_cast<std::uint32_t>(walk.panel() * args_.cache.max_blocks + item.block());
-    const float mass[2] = {rows.reference[0] + ptx::log2_approx(part[0]),
-                           rows.reference[1] + ptx::log2_approx(part[1])};
+    const float mass[2] = {rows_.reference[0] + ptx::log2_approx(part[0]),
+                           rows_.reference[1] + ptx::log2_approx(part[1])};
     if (item.is_anchor()) {
       if (lane_ < 4) {
-        map_.state(warp())[2 * lane_] = mass[0];
-        map_.state(warp())[2 * lane_ + 1] = mass[1];
+        map_.anchor(warp(), walk.slot())[2 * lane_] = mass[0];
+        map_.anchor(warp(), walk.slot())[2 * lane_ + 1] = mass[1];
       }
       return;
     }
@@ -288,36 +253,36 @@ class Warp {
           make_float2(mass[0], mass[1]);
     }
     if constexpr (!T::kValues) {
-      rows.sum[0] += part[0];
-      rows.sum[1] += part[1];
+      rows_.sum[0] += part[0];
+      rows_.sum[1] += part[1];
       return;
     }
     bool tail = false;
-    if (T::kLowTier && args_.tail && item.item_class() >= kLow) tail = is_tail(mass);
+    if (T::kLowTier && args_.tail && item.item_class() >= kLow) tail = is_tail(walk, mass);
     if (tail) {
       if (lane_ == 0) args_.fates[cell] = kFateVisible | kFateTail;
-      add_to_tail(part);
+      add_to_tail(walk, part);
       return;
     }
-    rows.sum[0] += part[0];
-    rows.sum[1] += part[1];
+    rows_.sum[0] += part[0];
+    rows_.sum[1] += part[1];
     newer.stages = Stages<T>::of_value(item);
     newer.cell = item.cell;
   }
 
   // Sums of the tail's weights are kept apart, in shared memory: they are rarely touched.
-  [[nodiscard]] __device__ float* tail_sums() const {
-    return map_.state(warp()) + kPanelRows + 2 * (lane_ & 3);
+  [[nodiscard]] __device__ float* tail_sums(const Walk<T>& walk) const {
+    return map_.states(warp() + walk.slot()).sum(0) + 2 * (lane_ & 3);
   }
-  __device__ void add_to_tail(const float (&part)[2]) {
+  __device__ void add_to_tail(const Walk<T>& walk, const float (&part)[2]) {
     if (lane_ >= 4) return;
-    tail_sums()[0] += part[0];
-    tail_sums()[1] += part[1];
+    tail_sums(walk)[0] += part[0];
+    tail_sums(walk)[1] += part[1];
   }
 
   // Whether the block's mass is below the limit in every row. Rows of NaN have no say.
-  __device__ bool is_tail(const float (&mass)[2]) const {
-    const float* limits = map_.limits() + 2 * (lane_ & 3);
+  __device__ bool is_tail(const Walk<T>& walk, const float (&mass)[2]) const {
+    const float* limits = share_.limits[walk.slot()] + 2 * (lane_ & 3);
     return !__any_sync(~0u, mass[0] >= limits[0] || mass[1] >= limits[1]);
   }
 
@@ -334,19 +299,29 @@ class Warp {
         } else {
           Math::weigh_residual(older.p);
         }
-        Math::value_low(tile, older.p, sums, lane_);
+        Math::value_low(tile, older.p, sums_, lane_);
       } else {
         const bool second = stage % 2 != 0;
         const std::uint32_t(&p)[4] = older.p[0];
         const std::uint32_t(&r)[4] = older.p[1];
         const std::uint32_t p0 = stage < 2 ? (second ? p[2] : p[0]) : (second ? r[2] : r[0]);
         const std::uint32_t p1 = stage < 2 ? (second ? p[3] : p[1]) : (second ? r[3] : r[1]);
-        Math::value_high(tile, p0, p1, sums, lane_);
+        Math::value_high(tile, p0, p1, sums_, lane_);
       }
       values_.release();
       ask(older);
       if (older.asked == older.stages) ask(newer);
     }
+  }
+
+  // V that is read whatever the weights are is asked for before they are known, where the ring is
+  // empty: at the beginning of a panel.
+  __device__ void ask_ahead(Pending<T>& pending) {
+    const Item item = stream_.label();
+    if (item.is_anchor() || (args_.tail && item.item_class() >= kLow)) return;
+    pending.stages = Stages<T>::of_value(item);
+    pending.cell = item.cell;
+    ask(pending);
   }
 
   __device__ void ask(Pending<T>& pending) {
@@ -360,6 +335,9 @@ class Warp {
   }
 
   const DecodeArgs& args_;
+  Share& share_;
+  Rows<T> rows_;
+  typename Math::Sums sums_;  // times 2^(reference + 3); unused when scoring
   KeyRing& keys_;
   ValueRing& values_;
   KeyStream<T> stream_;
@@ -367,40 +345,98 @@ class Warp {
   int lane_;
 };
 
+// What V is read down to, by row, in the window's panels: the cut below an lse that is given, or
+// that of the anchors of all warps. All threads call it, behind their anchors. Out of the way of
+// the code that every call runs.
 template <class T>
-__global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
-    decode_kernel(const __grid_constant__ DecodeArgs args) {
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const SharedMap<T> map;
+__device__ __noinline__ void find_limits(const DecodeArgs& args, const SharedMap<T>& map,
+                                         Share& share) {
+  __syncthreads();
+  for (int at = static_cast<int>(threadIdx.x); at < share.panels * kPanelRows;
+       at += static_cast<int>(blockDim.x)) {
+    const int slot = at / kPanelRows;
+    const int row = at % kPanelRows;
+    const WalkPanel& panel = share.window[slot];
+    float floor = 0;
+    if (args.floor_log2 != nullptr) {
+      floor = __ldg(args.floor_log2 + panel.place.panel * kPanelRows + row);
+    } else {
+      float top = kNoReference;
+      for (int w = 0; w < map.warps(); ++w) top = fmaxf(top, map.anchor(w, slot)[row]);
+      for (int w = 0; w < map.warps(); ++w) {
+        floor += ptx::exp2_approx(map.anchor(w, slot)[row] - top);
+      }
+      floor = top + ptx::log2_approx(floor);
+    }
+    const UnitSets& sets =
+        args.sets[panel.items.sequence * args.cache.kv_heads + panel.items.kv_head];
+    // Absent rows never keep a block's V.
+    share.limits[slot][row] = row < panel.items.rows ? floor + __ldg(&sets.cut_log2) : INFINITY;
+  }
+  __syncthreads();
+}
 
+// The barriers of a warp's rings; only one thread touches them.
+template <class T>
+__device__ inline void init_rings(const SharedMap<T>& map) {
+  if (threadIdx.x % 32 != 0) return;
+  const std::uint32_t first = map.barriers(static_cast<int>(threadIdx.x) / 32);
+#pragma unroll
+  for (int i = 0; i < T::kKeyStages + T::kValueStages; ++i) ptx::barrier_init(first + 8 * i, 1);
+  ptx::barrier_init_fence();
+}
+template <class T>
+__device__ inline void invalidate_rings(const SharedMap<T>& map) {
+  if (threadIdx.x % 32 != 0) return;
+  const std::uint32_t first = map.barriers(static_cast<int>(threadIdx.x) / 32);
+#pragma unroll
+  for (int i = 0; i < T::kKeyStages + T::kValueStages; ++i) ptx::barrier_invalidate(first + 8 * i);
+}
+
+// A warp's part of the window, up to what it leaves of it.
+template <class T>
+__device__ __forceinline__ void run_window(const DecodeArgs& args, const SharedMap<T>& map,
+                                           Share& share) {
   using W = Warp<T>;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
   typename W::KeyRing keys(map.ring(warp), map.barriers(warp));
   typename W::ValueRing values(map.ring(warp) + T::kKeyStages * T::kKeyStageBytes,
                                map.barriers(warp) + T::kKeyStages * 8);
-  if (threadIdx.x % 32 == 0) {
-    keys.init();
-    if constexpr (T::kValues) values.init();
-    ptx::barrier_init_fence();
+  Walk<T> walk(args, share);
+  W worker(args, share, map, keys, values);
+  bool has_limits = !args.tail;
+  while (true) {
+    const bool more = walk.next_panel();
+    if (T::kPhase == Phase::kAttend && !has_limits && !(more && walk.at_anchor())) {
+      find_limits<T>(args, map, share);
+      has_limits = true;
+    }
+    if (!more) break;
+    worker.run_panel(walk);
+    if (!walk.at_anchor()) worker.end_panel(walk);
   }
+}
+
+template <class T>
+__global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
+    decode_kernel(const __grid_constant__ DecodeArgs args) {
+  const SharedMap<T> map(static_cast<int>(blockDim.x));
+  init_rings(map);
   ptx::wait_for_previous_kernel();
   __shared__ Share share;
   make_share<T::kHeadDim, T::kPhase, T::kTier>(args, map.scratch(), share);
-  Walk<T> walk(args, share);
-  W worker(args, share, map, keys, values);
-  while (share.panels > 0) {
-    while (walk.next_panel()) {
-      worker.run_panel(walk);
-      // Nothing is left but to merge: the next kernel may take the SMs that are free.
-      if (walk.is_at_end()) ptx::launch_next_kernel();
-      merge_panel<T>(args, map, walk, worker.rows, worker.sums);
-    }
-    // A share of very many short panels: the window moves on.
-    const WalkPanel& last = share.window[share.panels - 1];
-    if (last.begin + last.cost >= share.end) break;
-    move_window<T::kHeadDim, T::kPhase, T::kTier>(args, last.panel + 1, last.begin + last.cost,
-                                                  share);
-    walk.restart();
-    worker.restart();
+  if (share.panels == 0) return;
+  while (true) {
+    run_window<T>(args, map, share);
+    Merge<T>(args, share).run();
+    if (share.is_last_window()) return;
+    // A share of very many short panels: the window moves on, and the rings begin anew. They are
+    // filled by the copy engine, also where sums were.
+    invalidate_rings(map);
+    init_rings(map);
+    ptx::fence_async_proxy();
+    const PanelPlace& last = share.window[share.panels - 1].place;
+    move_window<T::kHeadDim, T::kPhase, T::kTier>(args, last.panel + 1, last.end(), share);
   }
 }
 

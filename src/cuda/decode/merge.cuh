@@ -17,39 +17,45 @@ namespace thriftattn::cuda {
 
 extern __shared__ __align__(128) std::byte decode_memory[];
 
-// Dynamic shared memory of a CTA: rings | labels | warp states | barriers | scratch. Holds nothing:
-// every address follows from the size of the CTA.
+// Dynamic shared memory of a CTA: rings | labels | states | anchors | barriers | scratch.
 template <class T>
 class SharedMap {
  public:
+  // threads: of the CTA
+  __device__ explicit SharedMap(int threads) : threads_(threads) {}
+
   [[nodiscard]] __device__ std::uint32_t ring(int warp) const {
     return ptx::shared_address(decode_memory) + warp * T::kWarpBytes;
   }
-  // Where a warp leaves its sums [8, kSumStride] at the end of a panel: its value ring, empty then.
-  [[nodiscard]] __device__ float* sums(int warp) const {
-    return reinterpret_cast<float*>(decode_memory + warp * T::kWarpBytes +
-                                    T::kKeyStages * T::kKeyStageBytes);
+  // Where a warp leaves the sums of its last piece, as its lanes hold them: [kSteps, 32]. Its value
+  // ring, empty then.
+  [[nodiscard]] __device__ float4* sums(int warp) const {
+    return reinterpret_cast<float4*>(decode_memory + warp * T::kWarpBytes +
+                                     T::kKeyStages * T::kKeyStageBytes);
   }
   // What the stages of a warp's key ring hold.
   [[nodiscard]] __device__ Item* labels(int warp) const {
     return reinterpret_cast<Item*>(decode_memory + warps() * T::kWarpBytes) + warp * T::kKeyStages;
   }
-  // [3][8]: reference, sum, sum_used of a warp; until the panel ends the second is the tail's sum.
-  [[nodiscard]] __device__ float* state(int warp) const {
-    return reinterpret_cast<float*>(labels(warps())) + warp * T::kWarpStateFloats;
+  // Of pieces. While a warp is at one, `sum` is that of the tail's weights.
+  [[nodiscard]] __device__ States states(int piece) const {
+    return States{reinterpret_cast<float*>(labels(warps()))}.from(piece);
+  }
+  // [8]: log2 of the mass of a warp's anchor in a panel of the window.
+  [[nodiscard]] __device__ float* anchor(int warp, int slot) const {
+    return states(kMaxPieces).reference(0) + warp * T::kAnchorFloats + slot * kPanelRows;
   }
   [[nodiscard]] __device__ std::uint32_t barriers(int warp) const {
-    return ptx::shared_address(state(warps())) + warp * (T::kKeyStages + T::kValueStages) * 8;
+    return ptx::shared_address(anchor(warps(), 0)) + warp * (T::kKeyStages + T::kValueStages) * 8;
   }
   [[nodiscard]] __device__ std::uint32_t* scratch() const {
-    return reinterpret_cast<std::uint32_t*>(state(warps())) +
+    return reinterpret_cast<std::uint32_t*>(anchor(warps(), 0)) +
            warps() * (T::kKeyStages + T::kValueStages) * 2;
   }
-  // [8]: log2 of the mass below which a block needs no V, by row.
-  [[nodiscard]] __device__ float* limits() const {
-    return reinterpret_cast<float*>(scratch() + 32);
-  }
-  [[nodiscard]] __device__ static int warps() { return static_cast<int>(blockDim.x) / 32; }
+  [[nodiscard]] __device__ int warps() const { return threads_ / 32; }
+
+ private:
+  int threads_;
 };
 
 __device__ inline void store_output(const DecodeArgs& args, std::int64_t at, float value) {
@@ -62,17 +68,6 @@ __device__ inline void store_output(const DecodeArgs& args, std::int64_t at, flo
   }
 }
 
-// Highest reference of a row over the warps.
-template <class T>
-__device__ inline float top_reference(const SharedMap<T>& map, int row) {
-  float reference = kNoReference;
-#pragma unroll
-  for (int w = 0; w < T::kMaxWarps; ++w) {
-    if (w < map.warps()) reference = fmaxf(reference, map.state(w)[row]);
-  }
-  return reference;
-}
-
 // Of one row: sums of weights relative to 2^reference.
 struct RowState {
   float reference = kNoReference;
@@ -80,205 +75,302 @@ struct RowState {
   float used = 0;  // of those whose V was read
 };
 
-// The CTA's state of one row: all warps' at one reference.
+// Memory of a CTA's sums of a panel, and behind them of pieces whose warp has more to go.
 template <class T>
-__device__ inline RowState combine_states(const SharedMap<T>& map, int row) {
-  const float reference = top_reference(map, row);
-  float sum = 0;
-  float used = 0;
-#pragma unroll
-  for (int w = 0; w < T::kMaxWarps; ++w) {
-    if (w >= map.warps()) break;
-    const float* state = map.state(w) + row;
-    const float factor = ptx::exp2_approx(state[0] - reference);
-    sum = fmaf(state[kPanelRows], factor, sum);
-    used = fmaf(state[2 * kPanelRows], factor, used);
-  }
-  return {reference, sum, used};
+__device__ inline float4* partial_sums(const DecodeArgs& args, int slot) {
+  return reinterpret_cast<float4*>(args.partials) +
+         static_cast<std::size_t>(slot) * (T::kHeadDim / 16 * 32);
+}
+template <class T>
+__device__ inline float4* piece_sums(const DecodeArgs& args, int piece) {
+  const int cta = static_cast<int>(blockIdx.x);
+  return partial_sums<T>(
+      args, static_cast<int>(gridDim.x) + args.shape.panels + cta * kMaxPieces + piece);
 }
 
-// A warp leaves its sums at the CTA's reference.
+// A warp leaves what it has of a panel; `goes_on`: it has more of them.
 template <class T>
-__device__ inline void leave_sums(const SharedMap<T>& map,
-                                  const typename TileMath<T::kHeadDim>::Sums& sums) {
-  const int warp = static_cast<int>(threadIdx.x) / 32;
+__device__ inline void leave_piece(const DecodeArgs& args, const SharedMap<T>& map, int piece,
+                                   bool goes_on, const PanelItems& items, const Rows<T>& rows,
+                                   const typename TileMath<T::kHeadDim>::Sums& sums) {
   const int lane = static_cast<int>(threadIdx.x) & 31;
-  float* to = map.sums(warp);
+  if (lane < 4) {
 #pragma unroll
-  for (int c = 0; c < 2; ++c) {
-    const int row = 2 * (lane & 3) + c;
-    const float factor = ptx::exp2_approx(map.state(warp)[row] - top_reference(map, row));
-#pragma unroll
-    for (int i = 0; i < TileMath<T::kHeadDim>::kSteps; ++i) {
-      const int at = row * T::kSumStride + 16 * i + (lane >> 2);
-      to[at] = sums[i][c] * factor;
-      to[at + 8] = sums[i][2 + c] * factor;
+    for (int c = 0; c < 2; ++c) {
+      const int row = 2 * lane + c;
+      const States state = map.states(piece);
+      state.reference(0)[row] = row < items.rows ? rows.reference[c] : kNoReference;
+      state.sum(0)[row] += rows.sum[c];  // the tail's is there already
+      state.used(0)[row] = rows.sum[c];
     }
   }
-}
-
-// Four dims of a row, over the warps in order.
-template <class T>
-__device__ inline float4 add_sums(const SharedMap<T>& map, int row, int vector) {
-  float4 total = make_float4(0, 0, 0, 0);
+  if constexpr (!T::kValues) return;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  float4* to = (goes_on ? piece_sums<T>(args, piece) : map.sums(warp)) + lane;
 #pragma unroll
-  for (int w = 0; w < T::kMaxWarps; ++w) {
-    if (w >= map.warps()) break;
-    const float4 part =
-        *reinterpret_cast<const float4*>(map.sums(w) + row * T::kSumStride + 4 * vector);
-    total.x += part.x, total.y += part.y, total.z += part.z, total.w += part.w;
+  for (int i = 0; i < TileMath<T::kHeadDim>::kSteps; ++i) {
+    to[32 * i] = make_float4(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
   }
-  return total;
 }
 
-// Four dims of the output from their sums.
-__device__ inline void write_output(const DecodeArgs& args, const PanelItems& items, int row,
-                                    int vector, float4 sum, float used) {
+// Where a row of a panel lies in a tensor of the call.
+__device__ inline std::int64_t row_offset(const DecodeArgs& args, const PanelItems& items, int row,
+                                          std::int64_t token_stride, std::int64_t head_stride) {
   const int unit_row = items.first_row + row;
   const std::int64_t token = args.shape.q_begin[items.entry] + unit_row / args.shape.group;
   const std::int64_t head = items.kv_head * args.shape.group + unit_row % args.shape.group;
-  const std::int64_t at = token * args.out_token_stride + head * args.out_head_stride + 4 * vector;
-  const float up = 8.0f / used;  // 2^kWeightDownLog2
-  store_output(args, at, sum.x * up);
-  store_output(args, at + 1, sum.y * up);
-  store_output(args, at + 2, sum.z * up);
-  store_output(args, at + 3, sum.w * up);
+  return token * token_stride + head * head_stride;
+}
+
+// Where the two rows of a lane lie in the output. Absent ones are left out.
+class OutputRows {
+ public:
+  __device__ OutputRows(const DecodeArgs& args, const PanelItems& items, int at)
+      : args_(args), present_(items.rows - 2 * (at & 3)) {
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      to_[c] =
+          row_offset(args, items, 2 * (at & 3) + c, args.out_token_stride, args.out_head_stride) +
+          at / 32 * 16 + at % 32 / 4;
+    }
+  }
+  // A lane's step, from its sums and what the rows' sums are to be multiplied by.
+  __device__ void write(const float4& sum, float even, float odd) const {
+    if (present_ > 0) {
+      store_output(args_, to_[0], sum.x * even);
+      store_output(args_, to_[0] + 8, sum.z * even);
+    }
+    if (present_ > 1) {
+      store_output(args_, to_[1], sum.y * odd);
+      store_output(args_, to_[1] + 8, sum.w * odd);
+    }
+  }
+
+ private:
+  const DecodeArgs& args_;
+  int present_;
+  std::int64_t to_[2];
+};
+// From the sum of the weights that met V.
+__device__ inline float output_factor(float used) {
+  return __fdividef(8.0f, used);  // 2^kWeightDownLog2
 }
 
 __device__ inline void write_lse(const DecodeArgs& args, const PanelItems& items, int panel,
                                  int row, const RowState& state) {
+  if (row >= items.rows) return;
   const float lse = state.reference + log2f(state.sum);
   args.row_lse[panel * kPanelRows + row] = lse;
   if (args.lse == nullptr) return;
-  const int unit_row = items.first_row + row;
-  const std::int64_t token = args.shape.q_begin[items.entry] + unit_row / args.shape.group;
-  const std::int64_t head = items.kv_head * args.shape.group + unit_row % args.shape.group;
-  args.lse[token * args.shape.q_heads + head] = lse * 0.693147180559945f;
+  args.lse[row_offset(args, items, row, args.shape.q_heads, 1)] = lse * 0.693147180559945f;
 }
 
-// Merges `count` partial sums of a panel, from `first` on, in order, and writes its rows. A thread
-// has four dims of a row; states and sums of several parts are on their way at once.
+// The factor of a part's row.
+__device__ inline void find_factor(const States& states, int count, int part, int row) {
+  float top = kNoReference;
+#pragma unroll 4
+  for (int i = 0; i < count; ++i) top = fmaxf(top, states.reference(i)[row]);
+  states.factor(part)[row] = ptx::exp2_approx(states.reference(part)[row] - top);
+}
+
+// All parts' states of a row; behind find_factor().
+__device__ inline RowState add_states(const States& states, int count, int row) {
+  RowState all;
+#pragma unroll 4
+  for (int i = 0; i < count; ++i) {
+    const float factor = states.factor(i)[row];
+    all.reference = fmaxf(all.reference, states.reference(i)[row]);
+    all.sum = fmaf(states.sum(i)[row], factor, all.sum);
+    all.used = fmaf(states.used(i)[row], factor, all.used);
+  }
+  return all;
+}
+
+// total += a part's sums at the panel's reference.
+__device__ inline void add_part(float4& total, const float4& sums, const States& states, int part,
+                                int at) {
+  const float2 factor = *reinterpret_cast<const float2*>(states.factor(part) + 2 * (at & 3));
+  total.x = fmaf(sums.x, factor.x, total.x);
+  total.y = fmaf(sums.y, factor.y, total.y);
+  total.z = fmaf(sums.z, factor.x, total.z);
+  total.w = fmaf(sums.w, factor.y, total.w);
+}
+
+// The end of a window: what the warps of the CTA have of its panels, and then what the CTAs have.
 template <class T>
-__device__ inline void merge_partials(const DecodeArgs& args, const PanelItems& items, int panel,
-                                      int first, int count) {
-  constexpr int kAtOnce = 8;
-  constexpr int kVectors = T::kValues ? T::kHeadDim / 4 : 1;
-  const auto* sums = reinterpret_cast<const float4*>(args.partials);
-  for (int at = static_cast<int>(threadIdx.x); at < items.rows * kVectors;
-       at += static_cast<int>(blockDim.x)) {
-    const int row = at / kVectors;
-    const int vector = at % kVectors;
-    RowState merged;
-    float4 total = make_float4(0, 0, 0, 0);
+class Merge {
+ public:
+  static constexpr int kElements = T::kHeadDim / 16 * 32;  // of a panel's sums: a lane's steps
+
+  __device__ Merge(const DecodeArgs& args, Share& share)
+      : args_(args),
+        share_(share),
+        thread_(ptx::thread_index()),
+        threads_(ptx::thread_count()),
+        map_(threads_) {}
+
+  // All threads call it.
+  __device__ void run() const {
+    __syncthreads();
+    // Nothing is left but to merge: the next kernel may take the SMs that are free.
+    if (share_.is_last_window()) ptx::launch_next_kernel();
+    for (int i = thread(); i < share_.panels * kMaxCtaWarps * kPanelRows; i += threads()) {
+      const int slot = i / (kMaxCtaWarps * kPanelRows);
+      const int part = i / kPanelRows % kMaxCtaWarps;
+      if (part < parts_of(slot)) {
+        find_factor(states_of(slot), parts_of(slot), part, i % kPanelRows);
+      }
+    }
+    __syncthreads();
+    for (int i = thread(); i < share_.panels * kPanelRows; i += threads()) {
+      write_state(i / kPanelRows, i % kPanelRows);
+    }
+    if constexpr (T::kValues) {
+      __syncthreads();
 #pragma unroll 1
-    for (int begin = 0; begin < count; begin += kAtOnce) {
-      RowState state[kAtOnce];
-      float4 part[kAtOnce];
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        part[i] = make_float4(0, 0, 0, 0);
-        if (begin + i >= count) continue;
-        const PartialHeader& header = args.headers[first + begin + i];
-        state[i] = {__ldcg(&header.reference[row]), __ldcg(&header.sum[row]),
-                    __ldcg(&header.sum_used[row])};
-        if constexpr (!T::kValues) continue;
-        const std::size_t from = static_cast<std::size_t>(first + begin + i) * kPanelRows + row;
-        part[i] = __ldcg(sums + from * kVectors + vector);
-      }
-      float reference = merged.reference;
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) reference = fmaxf(reference, state[i].reference);
-      const float down = ptx::exp2_approx(merged.reference - reference);
-      merged = {reference, merged.sum * down, merged.used * down};
-      total.x *= down, total.y *= down, total.z *= down, total.w *= down;
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        const float factor = ptx::exp2_approx(state[i].reference - reference);
-        merged.sum = fmaf(state[i].sum, factor, merged.sum);
-        merged.used = fmaf(state[i].used, factor, merged.used);
-        total.x = fmaf(part[i].x, factor, total.x);
-        total.y = fmaf(part[i].y, factor, total.y);
-        total.z = fmaf(part[i].z, factor, total.z);
-        total.w = fmaf(part[i].w, factor, total.w);
+      for (int i = thread(); i < share_.panels * kElements; i += threads()) {
+        write_sums(i / kElements, i % kElements);
       }
     }
-    if (vector == 0) write_lse(args, items, panel, row, merged);
-    if constexpr (T::kValues) write_output(args, items, row, vector, total, merged.used);
+    __syncthreads();
+    merge_ctas();
   }
-}
 
-// The CTA's part of a panel: written out where the CTA has all of it, else left for the last one.
-template <class T>
-__device__ inline void write_part(const DecodeArgs& args, const SharedMap<T>& map,
-                                  const PanelItems& items, int panel, bool alone, int slot) {
-  const int thread = static_cast<int>(threadIdx.x);
-  if (thread < items.rows) {
-    const RowState state = combine_states(map, thread);
-    if (alone) {
-      write_lse(args, items, panel, thread, state);
+ private:
+  [[nodiscard]] __device__ int thread() const { return thread_; }
+  [[nodiscard]] __device__ int threads() const { return threads_; }
+
+  // Pieces of window[slot], from its first warp's on.
+  [[nodiscard]] __device__ int parts_of(int slot) const {
+    return share_.window[slot].last_warp - share_.window[slot].first_warp + 1;
+  }
+  [[nodiscard]] __device__ States states_of(int slot) const {
+    return map_.states(share_.window[slot].first_warp + slot);
+  }
+  [[nodiscard]] __device__ static int cta_slot(const WalkPanel& panel) {
+    return static_cast<int>(blockIdx.x) + panel.place.panel;
+  }
+
+  // The CTA's state of a row: to memory where other CTAs have a part too, else to the result, and
+  // what its sums are multiplied by to where the limits were.
+  __device__ void write_state(int slot, int row) const {
+    const WalkPanel& panel = share_.window[slot];
+    const RowState all = add_states(states_of(slot), parts_of(slot), row);
+    if (panel.place.ctas == 1) {
+      write_lse(args_, panel.items, panel.place.panel, row, all);
+      share_.limits[slot][row] = output_factor(all.used);
     } else {
-      __stcg(&args.headers[slot].reference[thread], state.reference);
-      __stcg(&args.headers[slot].sum[thread], state.sum);
-      __stcg(&args.headers[slot].sum_used[thread], state.used);
+      PartialHeader& header = args_.headers[cta_slot(panel)];
+      __stcg(&header.reference[row], all.reference);
+      __stcg(&header.sum[row], all.sum);
+      __stcg(&header.sum_used[row], all.used);
     }
   }
-  if constexpr (!T::kValues) return;
-  constexpr int kVectors = T::kHeadDim / 4;
-  for (int at = thread; at < items.rows * kVectors; at += static_cast<int>(blockDim.x)) {
-    const int row = at / kVectors;
-    const int vector = at % kVectors;
-    const float4 sum = add_sums<T>(map, row, vector);
-    if (alone) {
-      write_output(args, items, row, vector, sum, combine_states(map, row).used);
+
+  __device__ void write_sums(int slot, int at) const {
+    const WalkPanel& panel = share_.window[slot];
+    const States states = states_of(slot);
+    float4 total = make_float4(0, 0, 0, 0);
+    const int in_ring = parts_of(slot) - (panel.goes_on ? 1 : 0);
+#pragma unroll 4
+    for (int i = 0; i < in_ring; ++i) {
+      add_part(total, map_.sums(panel.first_warp + i)[at], states, i, at);
+    }
+    if (panel.goes_on) {
+      add_part(total, piece_sums<T>(args_, panel.last_warp + slot)[at], states, in_ring, at);
+    }
+    if (panel.place.ctas == 1) {
+      const float* up = share_.limits[slot] + 2 * (at & 3);
+      OutputRows(args_, panel.items, at).write(total, up[0], up[1]);
     } else {
-      const std::size_t to = static_cast<std::size_t>(slot) * kPanelRows + row;
-      __stcg(reinterpret_cast<float4*>(args.partials) + to * kVectors + vector, sum);
+      __stcg(partial_sums<T>(args_, cta_slot(panel)) + at, total);
     }
   }
-}
 
-template <class T>
-__device__ inline void merge_panel(const DecodeArgs& args, const SharedMap<T>& map,
-                                   const Walk<T>& walk, const Rows<T>& rows,
-                                   const typename TileMath<T::kHeadDim>::Sums& sums) {
-  __shared__ bool is_last;
-  const int thread = static_cast<int>(threadIdx.x);
-  const int lane = thread & 31;
-  const PanelItems& items = walk.items();
-  const int panel = walk.panel();
-  if (lane < 4) {
-    float* state = map.state(thread / 32) + 2 * lane;
+  // Panels of which other CTAs have a part: the first and the last at most. What this CTA has of
+  // them is written; it merges those for which it comes last.
+  __device__ void merge_ctas() const {
+    const int candidates = share_.panels > 1 ? 2 : 1;
+    const auto candidate = [&](int i) -> const WalkPanel& {
+      return share_.window[i == 0 ? 0 : share_.panels - 1];
+    };
+    bool is_last = false;
+    if (thread() < candidates && candidate(thread()).place.ctas > 1) {
+      const PanelPlace& place = candidate(thread()).place;
+      is_last =
+          ptx::arrive(args_.arrivals + place.panel) + 1 == static_cast<std::uint32_t>(place.ctas);
+      if (is_last) args_.arrivals[place.panel] = 0;  // for the next call
+    }
+#pragma unroll 1
+    for (int i = 0; i < candidates; ++i) {
+      if (__syncthreads_or(thread() == i && is_last) != 0) merge_parts(candidate(i));
+    }
+  }
+
+  // Sums of up to kAtOnce CTAs, on their way together.
+  static constexpr int kAtOnce = 8;
+  using Batch = float4[kAtOnce];
+  __device__ static void load(Batch& batch, const float4* from, int count) {
 #pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      state[c] = 2 * lane + c < items.rows ? rows.reference[c] : kNoReference;
-      state[kPanelRows + c] += rows.sum[c];  // the tail's is there already
-      state[2 * kPanelRows + c] = rows.sum[c];
+    for (int i = 0; i < kAtOnce; ++i) {
+      batch[i] = i < count ? __ldcg(from + i * kElements) : make_float4(0, 0, 0, 0);
     }
   }
-  __syncthreads();
-  if constexpr (T::kValues) {
-    leave_sums<T>(map, sums);
-    __syncthreads();
-  }
-  const int first_cta = walk.first_cta();
-  const int others = walk.ctas() - 1;
-  write_part<T>(args, map, items, panel, others == 0, static_cast<int>(blockIdx.x) + panel);
-  if (others != 0) {
-    __threadfence();
-    __syncthreads();
-    if (thread == 0) {
-      is_last = atomicAdd(args.arrivals + panel, 1u) == static_cast<std::uint32_t>(others);
-      if (is_last) args.arrivals[panel] = 0;  // for the next call
+
+  // A panel's parts of all CTAs, in order, to the result. Their states come to where the key rings
+  // were, while the first sums are on their way.
+  __device__ void merge_parts(const WalkPanel& panel) const {
+    const int first = panel.place.first_cta + panel.place.panel;
+    const int count = panel.place.ctas;
+    int at = thread();
+    const float4* from = partial_sums<T>(args_, first) + at;
+    Batch batch;
+    if constexpr (T::kValues) load(batch, from, at < kElements ? count : 0);
+    const States states{reinterpret_cast<float*>(decode_memory)};
+    constexpr int kHeaderFloats = static_cast<int>(sizeof(PartialHeader) / sizeof(float));
+    const auto* headers = reinterpret_cast<const float*>(args_.headers + first);
+    __syncthreads();  // those of another panel may be in use
+    for (int i = thread(); i < count * kHeaderFloats; i += threads()) {
+      states.reference(i / kHeaderFloats)[i % kHeaderFloats] = __ldcg(headers + i);
     }
     __syncthreads();
-    if (is_last) {
-      __threadfence();
-      merge_partials<T>(args, items, panel, first_cta + panel, others + 1);
+    for (int i = thread(); i < count * kPanelRows; i += threads()) {
+      find_factor(states, count, i / kPanelRows, i % kPanelRows);
+    }
+    __syncthreads();
+    if (thread() < kPanelRows) {
+      const RowState all = add_states(states, count, thread());
+      write_lse(args_, panel.items, panel.place.panel, thread(), all);
+      states.reference(0)[thread()] = output_factor(all.used);
+    }
+    if constexpr (!T::kValues) return;
+    __syncthreads();
+#pragma unroll 1
+    while (at < kElements) {
+      float4 total = make_float4(0, 0, 0, 0);
+#pragma unroll 1
+      for (int begin = 0;;) {
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i) {
+          if (begin + i < count) add_part(total, batch[i], states, begin + i, at);
+        }
+        begin += kAtOnce;
+        if (begin >= count) break;
+        load(batch, from + begin * kElements, count - begin);
+      }
+      const float* up = states.reference(0) + 2 * (at & 3);
+      OutputRows(args_, panel.items, at).write(total, up[0], up[1]);
+      at += threads();
+      from += threads();
+      load(batch, from, at < kElements ? count : 0);
     }
   }
-  // The next panel's V comes by the copy engine to where the sums were.
-  ptx::fence_async_proxy();
-  __syncthreads();
-}
+
+  const DecodeArgs& args_;
+  Share& share_;
+  int thread_;
+  int threads_;
+  SharedMap<T> map_;
+};
 
 }  // namespace thriftattn::cuda

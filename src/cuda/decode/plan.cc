@@ -28,7 +28,8 @@ Status check_heads(const CudaKvCacheConfig& config, int q_heads) {
 Status allocate(const CudaKvCache& cache, CudaAttendPlan::Impl& plan) {
   const std::int64_t panels = plan.max_panels;
   const std::int64_t cells = panels * plan.max_blocks;
-  const std::int64_t partials = plan.shape.ctas + panels;
+  const std::int64_t parts = plan.shape.ctas + panels;
+  const std::int64_t partials = parts + std::int64_t{plan.shape.ctas} * kMaxPieces;
   const std::int64_t units = std::int64_t{plan.max_sequences} * plan.kv_heads;
   Status s = allocate_sets(cache, plan.scratch);
   if (s.ok()) s = plan.masses.allocate(cells * kPanelRows, "block masses");
@@ -36,7 +37,7 @@ Status allocate(const CudaKvCache& cache, CudaAttendPlan::Impl& plan) {
   if (s.ok()) s = plan.row_lse.allocate(panels * kPanelRows, "row lse");
   if (s.ok()) s = plan.floor.allocate(panels * kPanelRows, "row lse");
   if (s.ok()) s = plan.ranks.allocate(units * plan.max_blocks, "block ranks");
-  if (s.ok()) s = plan.headers.allocate(partials, "partial sums");
+  if (s.ok()) s = plan.headers.allocate(parts, "partial sums");
   if (s.ok()) s = plan.partials.allocate(partials * kPanelRows * plan.head_dim, "partial sums");
   if (s.ok()) s = plan.arrivals.allocate(panels, "arrival counters");
   return s;

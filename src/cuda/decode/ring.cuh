@@ -17,9 +17,6 @@ class Ring {
   __device__ Ring(std::uint32_t memory, std::uint32_t barriers)
       : memory_(memory), barriers_(barriers) {}
 
-  __device__ void init() const {
-    for (int s = 0; s < kStages; ++s) ptx::barrier_init(barriers_ + 8 * s, 1);
-  }
   [[nodiscard]] __device__ bool full() const { return filled_ - released_ == kStages; }
 
   // The stage that fill() fills next, and the one that wait() waits for.

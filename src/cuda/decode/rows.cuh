@@ -40,44 +40,49 @@ struct Rows {
   float reference[2];
   float sum[2];  // of weights that met V
 
+  // Asks for q. It comes while the first keys are asked for, and is then brought to what the MMA
+  // takes by prepare().
   __device__ void load(const DecodeArgs& args, const PanelItems& items, int lane) {
     const int g = lane >> 2;
     const int row = items.first_row + min(g, items.rows - 1);
-    const bool present = g < items.rows;
     const std::int64_t token = args.shape.q_begin[items.entry] + row / args.shape.group;
     const std::int64_t head = items.kv_head * args.shape.group + row % args.shape.group;
     const std::int64_t at = token * args.q_token_stride + head * args.q_head_stride;
     const auto* from = static_cast<const std::uint16_t*>(args.q) + at + 8 * (lane & 3);
-    uint4 words[Math::kWords];
 #pragma unroll
     for (int r = 0; r < Math::kWords; ++r) {
-      words[r] = __ldg(reinterpret_cast<const uint4*>(from + 32 * r));
+      const uint4 words = __ldg(reinterpret_cast<const uint4*>(from + 32 * r));
+      q[2 * r][0] = words.x, q[2 * r][1] = words.y;
+      q[2 * r + 1][0] = words.z, q[2 * r + 1][1] = words.w;
     }
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      reference[c] = 2 * (lane & 3) + c < items.rows ? kNoReference : kNeverExceeded;
+      sum[c] = -1;
+    }
+  }
+  // Whether q is still as it comes.
+  [[nodiscard]] __device__ bool is_raw() const { return sum[0] < 0; }
+
+  __device__ void prepare(const DecodeArgs& args, const PanelItems& items, int lane) {
+    sum[0] = sum[1] = 0;
+    const bool present = (lane >> 2) < items.rows;
     const bool is_bf16 = args.q_type == DType::kBF16;
-    const std::uint32_t largest = largest_magnitude(words);
+    const std::uint32_t largest = largest_magnitude();
     // A spoiled row is NaN throughout; an absent one is zero. Halves are taken as they are.
     const bool finite = largest < (is_bf16 ? 0x7f80u : 0x7c00u);
     const int exponent = is_bf16 && finite ? static_cast<int>(max(largest >> 7, 1u)) - 127 : 0;
     const float down = __uint_as_float(static_cast<std::uint32_t>(127 - exponent) << 23);
 #pragma unroll
-    for (int r = 0; r < Math::kWords; ++r) {
-      const std::uint32_t x[4] = {words[r].x, words[r].y, words[r].z, words[r].w};
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const std::uint32_t pair = is_bf16 ? half2_of_bf16(x[i], down) : x[i];
-        q[2 * r + i / 2][i % 2] = !present ? 0u : finite ? pair : kNaNs;
-      }
+    for (int i = 0; i < 2 * Math::kSteps; ++i) {
+      std::uint32_t& x = q[i / 2][i % 2];
+      const std::uint32_t pair = is_bf16 ? half2_of_bf16(x, down) : x;
+      x = !present ? 0u : finite ? pair : kNaNs;
     }
     const float up = __uint_as_float(static_cast<std::uint32_t>(127 + exponent) << 23);
     const float mine = present ? args.scale_log2 * up : 0.0f;
 #pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      const int column = 2 * (lane & 3) + c;
-      const bool exists = column < items.rows;
-      factor[c] = __shfl_sync(~0u, mine, 4 * column);
-      reference[c] = exists ? kNoReference : kNeverExceeded;
-      sum[c] = 0;
-    }
+    for (int c = 0; c < 2; ++c) factor[c] = __shfl_sync(~0u, mine, 4 * (2 * (lane & 3) + c));
   }
 
   // Tokens of the block that a row does not see get -inf.
@@ -146,15 +151,12 @@ struct Rows {
   static constexpr std::uint32_t kNaNs = 0x7fff7fffu;  // half2
 
   // Largest magnitude of the row as bits, over the four lanes that hold it.
-  __device__ static std::uint32_t largest_magnitude(const uint4 (&words)[Math::kWords]) {
+  [[nodiscard]] __device__ std::uint32_t largest_magnitude() const {
     std::uint32_t largest = 0;
 #pragma unroll
-    for (int r = 0; r < Math::kWords; ++r) {
-      const std::uint32_t x[4] = {words[r].x, words[r].y, words[r].z, words[r].w};
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        largest = max(largest, max(x[i] & 0x7fffu, x[i] >> 16 & 0x7fffu));
-      }
+    for (int i = 0; i < 2 * Math::kSteps; ++i) {
+      const std::uint32_t x = q[i / 2][i % 2];
+      largest = max(largest, max(x & 0x7fffu, x >> 16 & 0x7fffu));
     }
 #pragma unroll
     for (int d = 1; d < 4; d *= 2) largest = max(largest, __shfl_xor_sync(~0u, largest, d));

@@ -58,10 +58,6 @@ struct Stages {
     return !T::kLowTier || stages == kQuarters;
   }
 
-  [[nodiscard]] __device__ static int first_key_bytes(int stages) {
-    return are_rows(stages) ? T::kLayout.quarter_bytes() : T::kLayout.k_bytes();
-  }
-
   // Where stage `stage` of `stages` lies. cell: of the item's page and kv head.
   [[nodiscard]] __device__ static Stage key(const CacheView& cache, std::size_t cell, int stages,
                                             int stage) {

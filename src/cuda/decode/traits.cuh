@@ -11,6 +11,21 @@
 
 namespace thriftattn::cuda {
 
+// Of parts of a panel, in shared memory: [8] each by row. A part's sums are relative to
+// 2^reference; its factor brings them to the panel's reference, the highest.
+struct States {
+  static constexpr int kFloats = 4 * kPanelRows;
+  float* first;
+
+  [[nodiscard]] __device__ States from(int part) const { return {first + part * kFloats}; }
+  [[nodiscard]] __device__ float* reference(int part) const { return first + part * kFloats; }
+  [[nodiscard]] __device__ float* sum(int part) const { return reference(part) + kPanelRows; }
+  [[nodiscard]] __device__ float* used(int part) const { return reference(part) + 2 * kPanelRows; }
+  [[nodiscard]] __device__ float* factor(int part) const {
+    return reference(part) + 3 * kPanelRows;
+  }
+};
+
 template <int kDim, Phase kWhat, HighTier kHigh>
 struct DecodeTraits {
   static constexpr int kHeadDim = kDim;
@@ -25,6 +40,7 @@ struct DecodeTraits {
 
   // Bytes in flight against warps to compute: measured in docs/kernels/sm90a.md.
   static constexpr int kMaxWarps = kDim == 256 ? 7 : 12;
+  static_assert(kMaxWarps <= kMaxCtaWarps);
   static constexpr int kKeyStages = kDim == 64 ? 4 : 2;
   static constexpr int kValueStages = !kValues                  ? 0
                                       : kDim == 64              ? 2
@@ -36,22 +52,20 @@ struct DecodeTraits {
       max(kLowTier ? kLayout.k_bytes() : 0, kLayout.quarter_bytes());
   static constexpr int kValueStageBytes =
       max(kLowTier ? kLayout.v_bytes() : 0, kLayout.quarter_bytes());
-  // At the end of a panel the memory of a warp's value ring holds its sums [8 rows, head_dim],
-  // padded so that lanes fall on different banks.
-  static constexpr int kSumStride = kDim + 4;
-  static constexpr int kEndBytes = kValues ? kPanelRows * kSumStride * 4 : 0;
+  // At the end of its run the memory of a warp's value ring holds its sums [8 rows, head_dim].
+  static constexpr int kEndBytes = kValues ? kPanelRows * kDim * 4 : 0;
   static constexpr int kValueBytes = max(kValueStages * kValueStageBytes, kEndBytes);
   static constexpr int kWarpBytes = kKeyStages * kKeyStageBytes + kValueBytes;
   static_assert(kKeyStageBytes % kTileAlignment == 0 && kWarpBytes % kTileAlignment == 0);
-  static constexpr int kWarpStateFloats = 3 * kPanelRows;  // reference, sum, sum_used
-  static constexpr int kScratchWords = 40;                 // 32 to add up over warps, 8 limits
+  static constexpr int kAnchorFloats = kPhase == Phase::kAttend ? kWindowPanels * kPanelRows : 0;
+  static constexpr int kScratchWords = 32;  // to add up over warps
 
   static constexpr int shared_bytes(int warps) {
     const int warp = kWarpBytes + (kKeyStages + kValueStages) * 8 +
-                     kKeyStages * static_cast<int>(sizeof(Item)) + kWarpStateFloats * 4;
-    return warps * warp + kScratchWords * 4;
+                     kKeyStages * static_cast<int>(sizeof(Item)) + kAnchorFloats * 4;
+    return warps * warp + (kMaxPieces * States::kFloats + kScratchWords) * 4;
   }
-  // Share, header and flag are static.
+  // The share is static.
   static_assert(shared_bytes(kMaxWarps) + static_cast<int>(sizeof(Share)) + 128 <= 227 * 1024);
 };
 

@@ -25,6 +25,10 @@ inline constexpr int kMaxBlocks = 16384;  // of a sequence: a block's index has 
 // that is measured by it is no larger than asked for.
 inline constexpr int kMaxAnchors = 12;
 
+inline constexpr int kMaxCtaWarps = 12;   // of the decode kernels
+inline constexpr int kWindowPanels = 16;  // that a CTA has in view: at most half a warp's lanes
+inline constexpr int kMaxPieces = kMaxCtaWarps + kWindowPanels;
+
 // How the blocks of a unit are read. The list of a unit holds them in this order.
 enum ItemClass : int { kBoth = 0, kKeyOnly = 1, kLow = 2, kTail = 3, kItemClasses = 4 };
 
@@ -51,6 +55,7 @@ struct CallShape {
   std::int32_t q_heads = 0;
   std::int32_t group = 0;
   std::int32_t panels = 0;
+  std::int32_t panels_each = 0;  // of a sequence, where all have as many; else 0
   std::int32_t sequence[kMaxSequences] = {};
   std::int32_t q_begin[kMaxSequences + 1] = {};      // rows of the call's q
   std::int32_t panel_begin[kMaxSequences + 1] = {};  // panels of sequence i: kv head, then rows
@@ -80,7 +85,7 @@ struct DecodeArgs {
   std::uint8_t* fates = nullptr;      // [panels, max_blocks], BlockFate bits
   float* row_lse = nullptr;           // [panels, 8], log2
   PartialHeader* headers = nullptr;   // [CTAs + panels]
-  float* partials = nullptr;          // [CTAs + panels, 8, head_dim]
+  float* partials = nullptr;          // [CTAs + panels + CTAs * kMaxPieces, 8 * head_dim]
   std::uint32_t* arrivals = nullptr;  // [panels], zero between calls
   CallShape shape;
 };
