@@ -24,7 +24,7 @@ QUICK = [(8, 131072), (8, 32768), (1, 131072), (1, 32768), (64, 8192), (1, 8192)
 LENGTHS = [(batch, kv_len) for batch in (1, 8, 64)
            for kv_len in (1024, 8192, 32768, 131072)
            if batch * kv_len <= 1 << 20]
-OF_OURS = ("us_keep", "promoted_share", "mass_covered", "mass_covered_keep", "mass_tail", "error",
+OF_OURS = ("us_keep", "us_alone", "promoted_share", "mass_covered", "mass_covered_keep", "mass_tail", "error",
            "error_scratch")
 SHARES = ("share_50", "share_90", "share_99", "share_999")
 SHAPES = [(32, 8, 128), (64, 8, 128), (32, 8, 64), (9, 3, 64), (8, 4, 256)]

@@ -76,7 +76,7 @@ DecodeSteps::DecodeSteps(const DecodeSetup& setup) : setup_(setup), flush_(memor
 }
 
 CudaKvCacheConfig DecodeSteps::config() const {
-  const std::int64_t spare = 4 * kBlockTokens;  // for append_seal_us
+  const std::int64_t spare = 4 * kBlockTokens;  // for time_append
   CudaKvCacheConfig config;
   config.kv_heads = setup_.shape.kv_heads;
   config.head_dim = setup_.shape.head_dim;
@@ -205,20 +205,42 @@ DecodeTimes DecodeSteps::time(const CudaKvCache& cache, CudaAttendPlan& plan,
   return times;
 }
 
-double DecodeSteps::append_seal_us(CudaKvCache& cache) {
-  constexpr int kRounds = kBlockTokens / (kWarmUp + 1);
-  make_rows(setup_.shape, setup_.profile, 99, 1, setup_.batch, k_, v_, stream_);
-  const cudaGraphExec_t graph = capture([&] {
+AppendTimes DecodeSteps::time_append(CudaKvCache& cache, CudaAttendPlan& plan,
+                                     const Selection& selection) {
+  const SyntheticShape& shape = setup_.shape;
+  make_rows(shape, setup_.profile, 99, 1, setup_.batch, k_, v_, stream_);
+  CudaAttendState state = require(CudaAttendState::create(cache, shape.q_heads));
+  CudaAttendParams params;
+  params.sequences = sequences_;
+  params.q_offsets = offsets_;
+  params.selection = selection;
+  params.state = &state;
+  params.out = TensorView::packed(out_, DType::kF16, setup_.batch, shape.q_heads, shape.head_dim);
+  params.q = query(0);
+  const auto append = [&] {
     require(cache.append(sequences_, offsets_, rows(k_, setup_.batch), rows(v_, setup_.batch),
                          {stream_}));
+  };
+  const auto step = [&] { require(attend(params, cache, plan, {stream_})); };
+  for (int i = 0; i < kWarmUp; ++i) step();  // the sets settle
+  const cudaGraphExec_t alone = capture(append);
+  const cudaGraphExec_t without = capture(step);
+  const cudaGraphExec_t with = capture([&] {
+    append();
+    step();
   });
-  double sum = 0;
+  constexpr int kRounds = kBlockTokens / (kWarmUp + 1);
+  const auto room = [&] { require(cache.reserve(sequences_, 1, {stream_})); };
+  AppendTimes times;
+  for (int i = 0; i < kRounds; ++i) times.alone_us += time_graphs({alone}, 1, room).front();
   for (int i = 0; i < kRounds; ++i) {
-    const auto room = [&] { require(cache.reserve(sequences_, 1, {stream_})); };
-    sum += time_graphs({graph}, 1, room).front();
+    times.in_step_us += time_graphs({with}, 1, room).front();
+    times.in_step_us -= time_graphs({without}, 1).front();
   }
-  require(cudaGraphExecDestroy(graph));
-  return sum / kRounds;
+  times.alone_us /= kRounds;
+  times.in_step_us /= kRounds;
+  for (cudaGraphExec_t graph : {alone, without, with}) require(cudaGraphExecDestroy(graph));
+  return times;
 }
 
 std::vector<cli::UnitMasses> DecodeSteps::masses() {

@@ -45,6 +45,12 @@ struct DecodeTimes {
   std::vector<float> out;        // [q_heads, head_dim] of the first sequence in that step
 };
 
+// A token appended to each sequence: the mean over a block's worth of them, so one seal is in it.
+struct AppendTimes {
+  double in_step_us = 0;  // what a step takes longer with an append in front of its attend
+  double alone_us = 0;    // a graph of nothing else, with what it takes to start one
+};
+
 // Device memory is held until the program ends.
 class DecodeSteps {
  public:
@@ -58,8 +64,7 @@ class DecodeSteps {
 
   DecodeTimes time(const CudaKvCache& cache, CudaAttendPlan& plan, const Selection& selection,
                    bool with_state);
-  // A token appended to each sequence: the mean over a block's worth of them, so one seal is in it.
-  double append_seal_us(CudaKvCache& cache);
+  AppendTimes time_append(CudaKvCache& cache, CudaAttendPlan& plan, const Selection& selection);
 
   // The masses that the first sequence's kv heads really have in successive steps.
   [[nodiscard]] std::vector<cli::UnitMasses> masses();
