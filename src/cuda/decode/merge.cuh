@@ -186,15 +186,26 @@ __device__ inline RowState add_states(const States& states, int count, int row) 
   return all;
 }
 
-// total += a part's sums at the panel's reference.
-__device__ inline void add_part(float4& total, const float4& sums, const States& states, int part,
-                                int at) {
-  const float2 factor = *reinterpret_cast<const float2*>(states.factor(part) + 2 * (at & 3));
-  total.x = fmaf(sums.x, factor.x, total.x);
-  total.y = fmaf(sums.y, factor.y, total.y);
-  total.z = fmaf(sums.z, factor.x, total.z);
-  total.w = fmaf(sums.w, factor.y, total.w);
-}
+// A lane's step of all parts, at the panel's reference, and the weights behind its two rows.
+struct StepSum {
+  float4 sums = {0, 0, 0, 0};
+  float2 used = {0, 0};
+
+  __device__ void add(const float4& part, const States& states, int i, int at) {
+    const int row = 2 * (at & 3);
+    const float2 factor = *reinterpret_cast<const float2*>(states.factor(i) + row);
+    const float2 weights = *reinterpret_cast<const float2*>(states.used(i) + row);
+    sums.x = fmaf(part.x, factor.x, sums.x);
+    sums.y = fmaf(part.y, factor.y, sums.y);
+    sums.z = fmaf(part.z, factor.x, sums.z);
+    sums.w = fmaf(part.w, factor.y, sums.w);
+    used.x = fmaf(weights.x, factor.x, used.x);
+    used.y = fmaf(weights.y, factor.y, used.y);
+  }
+  __device__ void write(const DecodeArgs& args, const PanelItems& items, int at) const {
+    OutputRows(args, items, at).write(sums, output_factor(used.x), output_factor(used.y));
+  }
+};
 
 // The end of a window: what the warps of the CTA have of its panels, and then what the CTAs have.
 template <class T>
@@ -222,11 +233,10 @@ class Merge {
       }
     }
     __syncthreads();
-    for (int i = thread(); i < share_.panels * kPanelRows; i += threads()) {
+    for (int i = from_the_end(); i < share_.panels * kPanelRows; i += threads()) {
       write_state(i / kPanelRows, i % kPanelRows);
     }
     if constexpr (T::kValues) {
-      __syncthreads();
 #pragma unroll 1
       for (int i = thread(); i < share_.panels * kElements; i += threads()) {
         write_sums(i / kElements, i % kElements);
@@ -240,6 +250,9 @@ class Merge {
   [[nodiscard]] __device__ int thread() const { return thread_; }
   [[nodiscard]] __device__ int threads() const { return threads_; }
 
+  // States are left to the threads that have no sums, if there are any.
+  [[nodiscard]] __device__ int from_the_end() const { return threads_ - 1 - thread_; }
+
   // Pieces of window[slot], from its first warp's on.
   [[nodiscard]] __device__ int parts_of(int slot) const {
     return share_.window[slot].last_warp - share_.window[slot].first_warp + 1;
@@ -251,14 +264,12 @@ class Merge {
     return static_cast<int>(blockIdx.x) + panel.place.panel;
   }
 
-  // The CTA's state of a row: to memory where other CTAs have a part too, else to the result, and
-  // what its sums are multiplied by to where the limits were.
+  // The CTA's state of a row: to memory where other CTAs have a part too, else to the result.
   __device__ void write_state(int slot, int row) const {
     const WalkPanel& panel = share_.window[slot];
     const RowState all = add_states(states_of(slot), parts_of(slot), row);
     if (panel.place.ctas == 1) {
       write_lse(args_, panel.items, panel.place.panel, row, all);
-      share_.limits[slot][row] = output_factor(all.used);
     } else {
       PartialHeader& header = args_.headers[cta_slot(panel)];
       __stcg(&header.reference[row], all.reference);
@@ -270,20 +281,19 @@ class Merge {
   __device__ void write_sums(int slot, int at) const {
     const WalkPanel& panel = share_.window[slot];
     const States states = states_of(slot);
-    float4 total = make_float4(0, 0, 0, 0);
+    StepSum total;
     const int in_ring = parts_of(slot) - (panel.goes_on ? 1 : 0);
 #pragma unroll 4
     for (int i = 0; i < in_ring; ++i) {
-      add_part(total, map_.sums(panel.first_warp + i)[at], states, i, at);
+      total.add(map_.sums(panel.first_warp + i)[at], states, i, at);
     }
     if (panel.goes_on) {
-      add_part(total, piece_sums<T>(args_, panel.last_warp + slot)[at], states, in_ring, at);
+      total.add(piece_sums<T>(args_, panel.last_warp + slot)[at], states, in_ring, at);
     }
     if (panel.place.ctas == 1) {
-      const float* up = share_.limits[slot] + 2 * (at & 3);
-      OutputRows(args_, panel.items, at).write(total, up[0], up[1]);
+      total.write(args_, panel.items, at);
     } else {
-      __stcg(partial_sums<T>(args_, cta_slot(panel)) + at, total);
+      __stcg(partial_sums<T>(args_, cta_slot(panel)) + at, total.sums);
     }
   }
 
@@ -329,7 +339,6 @@ class Merge {
     const States states{reinterpret_cast<float*>(decode_memory)};
     constexpr int kHeaderFloats = static_cast<int>(sizeof(PartialHeader) / sizeof(float));
     const auto* headers = reinterpret_cast<const float*>(args_.headers + first);
-    __syncthreads();  // those of another panel may be in use
     for (int i = thread(); i < count * kHeaderFloats; i += threads()) {
       states.reference(i / kHeaderFloats)[i % kHeaderFloats] = __ldcg(headers + i);
     }
@@ -338,28 +347,25 @@ class Merge {
       find_factor(states, count, i / kPanelRows, i % kPanelRows);
     }
     __syncthreads();
-    if (thread() < kPanelRows) {
-      const RowState all = add_states(states, count, thread());
-      write_lse(args_, panel.items, panel.place.panel, thread(), all);
-      states.reference(0)[thread()] = output_factor(all.used);
+    if (from_the_end() < kPanelRows) {
+      const RowState all = add_states(states, count, from_the_end());
+      write_lse(args_, panel.items, panel.place.panel, from_the_end(), all);
     }
     if constexpr (!T::kValues) return;
-    __syncthreads();
 #pragma unroll 1
     while (at < kElements) {
-      float4 total = make_float4(0, 0, 0, 0);
+      StepSum total;
 #pragma unroll 1
       for (int begin = 0;;) {
 #pragma unroll
         for (int i = 0; i < kAtOnce; ++i) {
-          if (begin + i < count) add_part(total, batch[i], states, begin + i, at);
+          if (begin + i < count) total.add(batch[i], states, begin + i, at);
         }
         begin += kAtOnce;
         if (begin >= count) break;
         load(batch, from + begin * kElements, count - begin);
       }
-      const float* up = states.reference(0) + 2 * (at & 3);
-      OutputRows(args_, panel.items, at).write(total, up[0], up[1]);
+      total.write(args_, panel.items, at);
       at += threads();
       from += threads();
       load(batch, from, at < kElements ? count : 0);

@@ -72,27 +72,56 @@ struct Share {
   }
 };
 
-// Sums over the threads of a CTA: what comes before this thread, and all. scratch: [32] words.
-struct ThreadSum {
-  std::uint32_t before;
-  std::uint32_t all;
-};
-__device__ inline ThreadSum sum_over_threads(std::uint32_t mine, std::uint32_t* scratch) {
-  const unsigned lane = threadIdx.x & 31;
-  const unsigned warp = threadIdx.x / 32;
-  std::uint32_t before = mine;
-#pragma unroll
-  for (unsigned d = 1; d < 32; d *= 2) {
-    const std::uint32_t other = __shfl_up_sync(~0u, before, d);
-    if (lane >= d) before += other;
+// Those that have a panel each, or a run of panels: the threads of the CTA or, where 32 are enough,
+// the lanes of each warp, which need no barrier.
+class PanelThreads {
+ public:
+  // scratch: [32] words of shared memory
+  __device__ PanelThreads(unsigned panels, std::uint32_t* scratch)
+      : is_warp_(panels <= 32), scratch_(scratch) {}
+
+  [[nodiscard]] __device__ unsigned index() const { return is_warp_ ? lane() : threadIdx.x; }
+  [[nodiscard]] __device__ unsigned size() const { return is_warp_ ? 32 : blockDim.x; }
+  // Whether this thread writes what its index stands for.
+  [[nodiscard]] __device__ bool writes() const { return !is_warp_ || threadIdx.x < 32; }
+
+  [[nodiscard]] __device__ bool all(bool mine) const {
+    return is_warp_ ? __all_sync(~0u, mine) != 0 : __syncthreads_and(mine) != 0;
   }
-  __syncthreads();  // scratch may be in use
-  if (lane == 31) scratch[warp] = before;
-  __syncthreads();
-  const std::uint32_t sum = lane < blockDim.x / 32 ? scratch[lane] : 0;
-  return {before - mine + __reduce_add_sync(~0u, lane < warp ? sum : 0),
-          __reduce_add_sync(~0u, sum)};
-}
+  [[nodiscard]] __device__ int count(bool mine) const {
+    if (!is_warp_) return __syncthreads_count(mine);
+    __syncwarp();
+    return __popc(__ballot_sync(~0u, mine));
+  }
+
+  // What comes before this one, and all.
+  struct Sum {
+    std::uint32_t before;
+    std::uint32_t all;
+  };
+  [[nodiscard]] __device__ Sum sum(std::uint32_t mine) const {
+    std::uint32_t before = mine;
+#pragma unroll
+    for (unsigned d = 1; d < 32; d *= 2) {
+      const std::uint32_t other = __shfl_up_sync(~0u, before, d);
+      if (lane() >= d) before += other;
+    }
+    if (is_warp_) return {before - mine, __shfl_sync(~0u, before, 31)};
+    const unsigned warp = threadIdx.x / 32;
+    __syncthreads();  // scratch may be in use
+    if (lane() == 31) scratch_[warp] = before;
+    __syncthreads();
+    const std::uint32_t sum = lane() < blockDim.x / 32 ? scratch_[lane()] : 0;
+    return {before - mine + __reduce_add_sync(~0u, lane() < warp ? sum : 0),
+            __reduce_add_sync(~0u, sum)};
+  }
+
+ private:
+  [[nodiscard]] __device__ static unsigned lane() { return threadIdx.x & 31; }
+
+  bool is_warp_;
+  std::uint32_t* scratch_;
+};
 
 // Puts a panel and what the share [begin, end) has of it into the window. length: that of a share
 // at least, the same for every CTA that has a part of the panel.
@@ -197,7 +226,7 @@ struct WholeParts {
   std::uint32_t ctas;
 };
 __device__ inline WholeParts divide_ctas(std::uint32_t cost, unsigned panels, std::uint32_t total,
-                                         std::uint32_t* scratch) {
+                                         const PanelThreads& threads) {
   const unsigned ctas = gridDim.x;
   if (panels > ctas || total > kShortShare * ctas) return {false, 0, 0};
   // Rounded down but for less than all panels' roundings together.
@@ -206,8 +235,8 @@ __device__ inline WholeParts divide_ctas(std::uint32_t cost, unsigned panels, st
   const std::uint32_t parts = cost > 0 ? 1 + static_cast<std::uint32_t>(exact + 1e-4f) : 0;
   const bool even = static_cast<float>(cost) * static_cast<float>(ctas) <=
                     static_cast<float>(total) * static_cast<float>(parts) * kUneven;
-  if (!__syncthreads_and(even)) return {false, 0, 0};
-  return {true, sum_over_threads(parts, scratch).before, parts};
+  if (!threads.all(even)) return {false, 0, 0};
+  return {true, threads.sum(parts).before, parts};
 }
 
 // Moves the window to where panel `first` begins on the line; all threads call it. Panels of the
@@ -246,11 +275,11 @@ __device__ __noinline__ void move_window(const DecodeArgs& args, int first,
 // works out a run of panels; where that is one, it does so once.
 template <int kHeadDim, Phase kPhase, HighTier kTier>
 __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch, Share& share) {
-  const unsigned threads = blockDim.x;
-  const unsigned thread = threadIdx.x;
   const unsigned panels = static_cast<unsigned>(args.shape.panels);
-  const unsigned run = panels <= threads ? 1 : (panels + threads - 1) / threads;
-  const unsigned first = min(thread * run, panels);
+  const PanelThreads threads(panels, scratch);
+  const unsigned run =
+      panels <= threads.size() ? 1 : (panels + threads.size() - 1) / threads.size();
+  const unsigned first = min(threads.index() * run, panels);
   const unsigned last = min(first + run, panels);
   PanelItems items;
   std::uint32_t mine = 0;
@@ -259,17 +288,17 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     items = panel_items<kPhase>(args, static_cast<int>(p));
     mine += panel_cost<kHeadDim, kPhase, kTier>(items);
   }
-  if (run == 1 && first < last) prefetch_lists<kPhase>(args, items);
-  const auto [before, total] = sum_over_threads(mine, scratch);
+  if (run == 1 && first < last && threads.writes()) prefetch_lists<kPhase>(args, items);
+  const auto [before, total] = threads.sum(mine);
 
   WholeParts parts{};
-  if (run == 1) parts = divide_ctas(mine, panels, total, scratch);
+  if (run == 1) parts = divide_ctas(mine, panels, total, threads);
   const std::uint32_t cta = blockIdx.x;
   const std::uint32_t whole = total / gridDim.x;
   const std::uint32_t longer = total - whole * gridDim.x;
   std::uint32_t begin = whole * cta + min(cta, longer);
   std::uint32_t end = begin + whole + (cta < longer ? 1u : 0u);
-  if (thread == 0) {
+  if (threadIdx.x == 0) {
     share.begin = begin;
     share.end = end;
     share.whole = whole;
@@ -278,13 +307,13 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
   }
   // Threads whose panels end in front of the share.
   const bool in_front = first < last && before + mine <= begin;
-  const int slot = static_cast<int>(thread) - __syncthreads_count(in_front);
+  const int slot = static_cast<int>(threads.index()) - threads.count(in_front);
   if (run == 1) {
     bool inside = false;
     PanelPlace place{};
     if (parts.taken) {
       const std::uint32_t part = cta - parts.first_cta;
-      inside = part < parts.ctas;
+      inside = part < parts.ctas && threads.writes();
       if (inside) {
         begin = before + mine * part / parts.ctas;
         end = before + mine * (part + 1) / parts.ctas;
@@ -294,7 +323,8 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
                  static_cast<int>(parts.ctas)};
       }
     } else {
-      inside = first < last && begin < end && !in_front && before < end && slot < kWindowPanels;
+      inside = first < last && begin < end && !in_front && before < end && slot < kWindowPanels &&
+               threads.writes();
       if (inside) place = share.place(static_cast<int>(first), before, mine);
     }
     if (inside) {
