@@ -37,7 +37,7 @@ DECODE = (BULK, TENSOR)
 # (kernel, architecture or "" for all): budget. The first that fits counts. Registers are what the launch bounds leave.
 BUDGETS = {
     # What belongs to a piece or to the merge, put aside while blocks are walked; with rows and nested.
-    ("decode_kernel<128, 1,", "sm_90a"): Budget(168, stack_bytes=48, needs=DECODE),
+    ("decode_kernel<128, 1,", ""): Budget(168, stack_bytes=48, needs=DECODE),
     ("decode_kernel<256, 1,", "sm_90a"): Budget(255, stack_bytes=8, needs=DECODE),
     ("decode_kernel<64, 1,", "sm_90a"): Budget(168, stack_bytes=8, needs=DECODE),
     ("decode_kernel<256,", ""): Budget(255, needs=DECODE),
