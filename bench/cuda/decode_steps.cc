@@ -158,16 +158,23 @@ std::vector<float> DecodeSteps::call(CudaAttendParams params, const CudaKvCache&
   return out;
 }
 
-DecodeTimes DecodeSteps::time(const CudaKvCache& cache, CudaAttendPlan& plan,
-                              const Selection& selection, bool with_state) {
+CudaAttendParams DecodeSteps::step_params(const Selection& selection,
+                                          CudaAttendState* state) const {
   const SyntheticShape& shape = setup_.shape;
-  CudaAttendState state = require(CudaAttendState::create(cache, shape.q_heads));
   CudaAttendParams params;
   params.sequences = sequences_;
   params.q_offsets = offsets_;
   params.selection = selection;
-  params.state = with_state ? &state : nullptr;
+  params.state = state;
   params.out = TensorView::packed(out_, DType::kF16, setup_.batch, shape.q_heads, shape.head_dim);
+  return params;
+}
+
+DecodeTimes DecodeSteps::time(const CudaKvCache& cache, CudaAttendPlan& plan,
+                              const Selection& selection, bool with_state) {
+  const SyntheticShape& shape = setup_.shape;
+  CudaAttendState state = require(CudaAttendState::create(cache, shape.q_heads));
+  CudaAttendParams params = step_params(selection, with_state ? &state : nullptr);
   const auto step = [&](int i, bool refresh) {
     params.q = query(i);
     params.refresh = refresh;
@@ -210,12 +217,7 @@ AppendTimes DecodeSteps::time_append(CudaKvCache& cache, CudaAttendPlan& plan,
   const SyntheticShape& shape = setup_.shape;
   make_rows(shape, setup_.profile, 99, 1, setup_.batch, k_, v_, stream_);
   CudaAttendState state = require(CudaAttendState::create(cache, shape.q_heads));
-  CudaAttendParams params;
-  params.sequences = sequences_;
-  params.q_offsets = offsets_;
-  params.selection = selection;
-  params.state = &state;
-  params.out = TensorView::packed(out_, DType::kF16, setup_.batch, shape.q_heads, shape.head_dim);
+  CudaAttendParams params = step_params(selection, &state);
   params.q = query(0);
   const auto append = [&] {
     require(cache.append(sequences_, offsets_, rows(k_, setup_.batch), rows(v_, setup_.batch),

@@ -72,6 +72,9 @@ class DecodeSteps {
  private:
   [[nodiscard]] ConstTensorView rows(const void* data, std::int64_t tokens) const;
   [[nodiscard]] ConstTensorView query(int step) const;
+  // All but q.
+  [[nodiscard]] CudaAttendParams step_params(const Selection& selection,
+                                             CudaAttendState* state) const;
   cudaGraphExec_t capture(const std::function<void()>& work);
   std::vector<double> time_graphs(const std::vector<cudaGraphExec_t>& graphs, int repeats,
                                   const std::function<void()>& before = {});

@@ -142,7 +142,6 @@ TEST_P(DeviceLaws, AGraphReplaysTheCall) {
   cuda::DeviceBuffer<float> out;
   ASSERT_TRUE(out.allocate(problem.q.size(), "out").ok());
   CudaAttendParams params;
-  params.tail_always = true;
   params.q = q.view;
   params.out = TensorView::packed(out.data(), DType::kF32, problem.q.tokens, problem.q.heads, 128);
   params.sequences = filled.sequences;

@@ -139,7 +139,7 @@ class Call {
  public:
   Call(const CudaAttendParams& params, const CudaKvCache& cache, CudaAttendPlan::Impl& plan,
        cudaStream_t stream)
-      : params_(params), plan_(plan), stream_(stream) {
+      : params_(params), cache_(cache), plan_(plan), stream_(stream) {
     const Selection& selection = params.selection;
     sets_ = params.state != nullptr ? &params.state->impl().sets : &plan.scratch;
     decode_.cache = cache.impl().view();
@@ -151,7 +151,6 @@ class Call {
         params.softmax_scale != 0 ? params.softmax_scale : 1.0 / std::sqrt(double(plan.head_dim));
     decode_.scale_log2 = static_cast<float>(scale * kLog2E);
     tau_ = static_cast<float>(selection.tau);
-    for (const SequenceId id : params.sequences) lengths_.push_back(cache.length(id).value());
     dense_ = selection.budget.kind == Budget::Kind::kAll || all_short();
     const std::int64_t crossover = dense_ ? INT_MAX : params.crossover_tokens;
     decode_.crossover = static_cast<int>(std::min<std::int64_t>(crossover, INT_MAX));
@@ -189,8 +188,9 @@ class Call {
 
  private:
   [[nodiscard]] bool all_short() const {
-    return std::all_of(lengths_.begin(), lengths_.end(),
-                       [&](std::int64_t length) { return length < params_.crossover_tokens; });
+    return std::all_of(params_.sequences.begin(), params_.sequences.end(), [&](SequenceId id) {
+      return cache_.length(id).value() < params_.crossover_tokens;
+    });
   }
   [[nodiscard]] bool all_primed() const {
     const std::vector<bool>& primed = params_.state->impl().primed;
@@ -207,7 +207,8 @@ class Call {
     double blocks = 0;
     for (int i = 0; i < shape.batch; ++i) {
       const int panels = shape.panel_begin[i + 1] - shape.panel_begin[i];
-      blocks += static_cast<double>(lengths_[i] / kBlockTokens) * panels;
+      const std::int64_t length = cache_.length(shape.sequence[i]).value();
+      blocks += static_cast<double>(length / kBlockTokens) * panels;
     }
     const double warps = static_cast<double>(plan_.shape.ctas) * plan_.shape.attend_warps;
     const double anchors = static_cast<double>(shape.panels) / plan_.shape.ctas + 2;
@@ -265,11 +266,11 @@ class Call {
   }
 
   const CudaAttendParams& params_;
+  const CudaKvCache& cache_;
   CudaAttendPlan::Impl& plan_;
   cudaStream_t stream_;
   SetsBuffer* sets_ = nullptr;
   DecodeArgs decode_;
-  std::vector<std::int64_t> lengths_;  // tokens of the call's sequences
   float tau_ = 0;
   bool dense_ = false;
 };

@@ -225,7 +225,7 @@ class Merge {
     __syncthreads();
     // Nothing is left but to merge: the next kernel may take the SMs that are free.
     if (share_.is_last_window()) ptx::launch_next_kernel();
-    for (int i = thread(); i < share_.panels * kMaxCtaWarps * kPanelRows; i += threads()) {
+    for (int i = thread_; i < share_.panels * kMaxCtaWarps * kPanelRows; i += threads_) {
       const int slot = i / (kMaxCtaWarps * kPanelRows);
       const int part = i / kPanelRows % kMaxCtaWarps;
       if (part < parts_of(slot)) {
@@ -233,12 +233,12 @@ class Merge {
       }
     }
     __syncthreads();
-    for (int i = from_the_end(); i < share_.panels * kPanelRows; i += threads()) {
+    for (int i = from_the_end(); i < share_.panels * kPanelRows; i += threads_) {
       write_state(i / kPanelRows, i % kPanelRows);
     }
     if constexpr (T::kValues) {
 #pragma unroll 1
-      for (int i = thread(); i < share_.panels * kElements; i += threads()) {
+      for (int i = thread_; i < share_.panels * kElements; i += threads_) {
         write_sums(i / kElements, i % kElements);
       }
     }
@@ -247,9 +247,6 @@ class Merge {
   }
 
  private:
-  [[nodiscard]] __device__ int thread() const { return thread_; }
-  [[nodiscard]] __device__ int threads() const { return threads_; }
-
   // States are left to the threads that have no sums, if there are any.
   [[nodiscard]] __device__ int from_the_end() const { return threads_ - 1 - thread_; }
 
@@ -305,15 +302,15 @@ class Merge {
       return share_.window[i == 0 ? 0 : share_.panels - 1];
     };
     bool is_last = false;
-    if (thread() < candidates && candidate(thread()).place.ctas > 1) {
-      const PanelPlace& place = candidate(thread()).place;
+    if (thread_ < candidates && candidate(thread_).place.ctas > 1) {
+      const PanelPlace& place = candidate(thread_).place;
       is_last =
           ptx::arrive(args_.arrivals + place.panel) + 1 == static_cast<std::uint32_t>(place.ctas);
       if (is_last) args_.arrivals[place.panel] = 0;  // for the next call
     }
 #pragma unroll 1
     for (int i = 0; i < candidates; ++i) {
-      if (__syncthreads_or(thread() == i && is_last) != 0) merge_parts(candidate(i));
+      if (__syncthreads_or(thread_ == i && is_last) != 0) merge_parts(candidate(i));
     }
   }
 
@@ -332,18 +329,18 @@ class Merge {
   __device__ void merge_parts(const WalkPanel& panel) const {
     const int first = panel.place.first_cta + panel.place.panel;
     const int count = panel.place.ctas;
-    int at = thread();
+    int at = thread_;
     const float4* from = partial_sums<T>(args_, first) + at;
     Batch batch;
     if constexpr (T::kValues) load(batch, from, at < kElements ? count : 0);
     const States states{reinterpret_cast<float*>(decode_memory)};
     constexpr int kHeaderFloats = static_cast<int>(sizeof(PartialHeader) / sizeof(float));
     const auto* headers = reinterpret_cast<const float*>(args_.headers + first);
-    for (int i = thread(); i < count * kHeaderFloats; i += threads()) {
+    for (int i = thread_; i < count * kHeaderFloats; i += threads_) {
       states.reference(i / kHeaderFloats)[i % kHeaderFloats] = __ldcg(headers + i);
     }
     __syncthreads();
-    for (int i = thread(); i < count * kPanelRows; i += threads()) {
+    for (int i = thread_; i < count * kPanelRows; i += threads_) {
       find_factor(states, count, i / kPanelRows, i % kPanelRows);
     }
     __syncthreads();
@@ -351,9 +348,8 @@ class Merge {
       const RowState all = add_states(states, count, from_the_end());
       write_lse(args_, panel.items, panel.place.panel, from_the_end(), all);
     }
-    if constexpr (!T::kValues) return;
 #pragma unroll 1
-    while (at < kElements) {
+    while (T::kValues && at < kElements) {
       StepSum total;
 #pragma unroll 1
       for (int begin = 0;;) {
@@ -366,8 +362,8 @@ class Merge {
         load(batch, from + begin * kElements, count - begin);
       }
       total.write(args_, panel.items, at);
-      at += threads();
-      from += threads();
+      at += threads_;
+      from += threads_;
       load(batch, from, at < kElements ? count : 0);
     }
   }

@@ -169,6 +169,7 @@ __device__ inline std::uint32_t panel_cost(const PanelItems& items) {
   }
   return cost;
 }
+
 // Brings a panel's list and block table into L2 while the share is worked out, each CTA a line or
 // two of them.
 template <Phase kPhase>
