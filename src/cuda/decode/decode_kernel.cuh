@@ -87,7 +87,7 @@ class Warp {
   // All of this warp's items of a panel: rows and sums are then what they add up to.
   __device__ void run_panel(Walk<T>& walk) {
     rows_.load(args_, walk.items(), lane_);
-    if (lane_ < 4) tail_sums(walk)[0] = tail_sums(walk)[1] = 0;
+    if (has_tail_sums(walk)) tail_sums(walk)[0] = tail_sums(walk)[1] = 0;
     int left = walk.items_of_warp();
     if (left == 0) rows_.sum[0] = rows_.sum[1] = 0;
     if (T::kPhase == Phase::kAttend && walk.at_anchor() && left == 0 && lane_ < kPanelRows) {
@@ -214,12 +214,15 @@ class Warp {
       factor[c] = ptx::exp2_approx(rows_.reference[c] - reference);
       rows_.reference[c] = reference;
       rows_.sum[c] *= factor[c];
-      if (lane_ < 4) tail_sums(walk)[c] *= factor[c];
 #pragma unroll
       for (int i = 0; i < Math::kSteps; ++i) {
         sums_[i][c] *= factor[c];
         sums_[i][2 + c] *= factor[c];
       }
+    }
+    if (has_tail_sums(walk)) {
+      tail_sums(walk)[0] *= factor[0];
+      tail_sums(walk)[1] *= factor[1];
     }
     const int g = lane_ >> 2;  // the row of this lane's weights
     const float even = __shfl_sync(~0u, factor[0], g / 2);
@@ -270,7 +273,11 @@ class Warp {
     newer.cell = item.cell;
   }
 
-  // Sums of the tail's weights are kept apart, in shared memory: they are rarely touched.
+  // Sums of the tail's weights are kept apart, in shared memory: they are rarely touched. At
+  // anchors, where all warps go through the same panels, their places are not one warp's.
+  [[nodiscard]] __device__ bool has_tail_sums(const Walk<T>& walk) const {
+    return lane_ < 4 && !walk.at_anchor();
+  }
   [[nodiscard]] __device__ float* tail_sums(const Walk<T>& walk) const {
     return map_.states(warp() + walk.slot()).sum(0) + 2 * (lane_ & 3);
   }
