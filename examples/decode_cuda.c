@@ -1,13 +1,14 @@
 /* SPDX-FileCopyrightText: 2026 The thriftattn authors
  * SPDX-License-Identifier: Apache-2.0
- * The C API on a CUDA device: 4096 tokens into a cache, then one query token. */
+ * The C API on a CUDA device: a prompt of 4096 tokens into a cache, then decode steps that append a
+ * token each and attend from it. */
 #include <cuda_runtime_api.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "thriftattn/c_api_cuda.h"
 
-enum { kTokens = 4096, kQHeads = 8, kKvHeads = 2, kHeadDim = 128 };
+enum { kTokens = 4096, kSteps = 100, kQHeads = 8, kKvHeads = 2, kHeadDim = 128 };
 enum { kRows = kTokens * kKvHeads * kHeadDim, kQuery = kQHeads * kHeadDim };
 
 static void check(thriftattn_status status) {
@@ -40,7 +41,7 @@ int main(void) {
   thriftattn_cuda_cache_config_default(&config, sizeof config);
   config.kv_heads = kKvHeads;
   config.head_dim = kHeadDim;
-  config.pages = kTokens / 64;
+  config.pages = (kTokens + kSteps + 63) / 64;
   thriftattn_cuda_cache* cache = NULL;
   check(thriftattn_cuda_cache_create(&config, &cache));
   check(thriftattn_cuda_cache_add_sequence(cache, &sequence));
@@ -53,7 +54,9 @@ int main(void) {
   check(thriftattn_cuda_cache_synchronize(cache, NULL));
 
   thriftattn_cuda_attend_plan* plan = NULL;
+  thriftattn_cuda_attend_state* state = NULL; /* of one layer: sets that the next step reads */
   check(thriftattn_cuda_attend_plan_create(cache, kQHeads, 1, 1, &plan));
+  check(thriftattn_cuda_attend_state_create(cache, kQHeads, &state));
   thriftattn_cuda_attend_params params;
   thriftattn_cuda_attend_params_default(&params, sizeof params);
   params.q = (thriftattn_const_tensor){q, THRIFTATTN_BF16, 1, kQHeads, kHeadDim, 0, 0};
@@ -61,15 +64,25 @@ int main(void) {
   params.sequences = &sequence;
   params.q_offsets = q_offsets;
   params.sequence_count = 1;
-  check(thriftattn_cuda_attend(cache, plan, &params, NULL));
+  params.state = state;
+  thriftattn_const_tensor key = {k, THRIFTATTN_BF16, 1, kKvHeads, kHeadDim, 0, 0};
+  thriftattn_const_tensor value = {v, THRIFTATTN_BF16, 1, kKvHeads, kHeadDim, 0, 0};
+  for (int step = 0; step < kSteps; ++step) {
+    /* Here q, k and v of the new token would come from the model. */
+    check(thriftattn_cuda_append_and_attend(cache, plan, &params, &key, &value, NULL));
+  }
+  check(thriftattn_cuda_cache_synchronize(cache, NULL));
   thriftattn_report report;
   thriftattn_report_default(&report, sizeof report);
   check(thriftattn_cuda_report(plan, NULL, &report));
-  printf("%d tokens: %lld of %lld blocks forced or promoted, %.2f MB read\n", kTokens,
+  int64_t tokens = 0;
+  check(thriftattn_cuda_cache_length(cache, sequence, &tokens));
+  printf("%lld tokens: %lld of %lld blocks forced or promoted, %.2f MB read\n", (long long)tokens,
          (long long)(report.forced + report.promoted_k), (long long)report.blocks,
          (double)(report.bytes_low + report.bytes_high) / 1e6);
+  thriftattn_cuda_attend_state_free(state);
   thriftattn_cuda_attend_plan_free(plan);
   thriftattn_cuda_cache_free(cache);
   cudaFree(k), cudaFree(v), cudaFree(q), cudaFree(out);
-  return report.blocks == kTokens / 64 * kKvHeads ? 0 : 1;
+  return tokens == kTokens + kSteps ? 0 : 1;
 }

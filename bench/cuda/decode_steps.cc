@@ -219,28 +219,23 @@ AppendTimes DecodeSteps::time_append(CudaKvCache& cache, CudaAttendPlan& plan,
   CudaAttendState state = require(CudaAttendState::create(cache, shape.q_heads));
   CudaAttendParams params = step_params(selection, &state);
   params.q = query(0);
-  const auto append = [&] {
-    require(cache.append(sequences_, offsets_, rows(k_, setup_.batch), rows(v_, setup_.batch),
-                         {stream_}));
-  };
+  const ConstTensorView k = rows(k_, setup_.batch);
+  const ConstTensorView v = rows(v_, setup_.batch);
   const auto step = [&] { require(attend(params, cache, plan, {stream_})); };
   for (int i = 0; i < kWarmUp; ++i) step();  // the sets settle
-  const cudaGraphExec_t alone = capture(append);
+  const cudaGraphExec_t alone =
+      capture([&] { require(cache.append(sequences_, offsets_, k, v, {stream_})); });
   const cudaGraphExec_t without = capture(step);
-  const cudaGraphExec_t with = capture([&] {
-    append();
-    step();
-  });
-  constexpr int kRounds = kBlockTokens / (kWarmUp + 1);
+  const cudaGraphExec_t with =
+      capture([&] { require(append_and_attend(params, k, v, cache, plan, {stream_})); });
   const auto room = [&] { require(cache.reserve(sequences_, 1, {stream_})); };
+  const auto mean = [](const std::vector<double>& us) {
+    return std::accumulate(us.begin(), us.end(), 0.0) / static_cast<double>(us.size());
+  };
   AppendTimes times;
-  for (int i = 0; i < kRounds; ++i) times.alone_us += time_graphs({alone}, 1, room).front();
-  for (int i = 0; i < kRounds; ++i) {
-    times.in_step_us += time_graphs({with}, 1, room).front();
-    times.in_step_us -= time_graphs({without}, 1).front();
-  }
-  times.alone_us /= kRounds;
-  times.in_step_us /= kRounds;
+  times.alone_us = mean(time_graphs({alone}, kBlockTokens, room));
+  times.in_step_us =
+      mean(time_graphs({with}, kBlockTokens, room)) - mean(time_graphs({without}, kBlockTokens));
   for (cudaGraphExec_t graph : {alone, without, with}) require(cudaGraphExecDestroy(graph));
   return times;
 }

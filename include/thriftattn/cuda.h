@@ -99,6 +99,7 @@ class CudaKvCache {
 
   struct Impl;
   [[nodiscard]] const Impl& impl() const { return *impl_; }
+  [[nodiscard]] Impl& impl() { return *impl_; }
 
  private:
   explicit CudaKvCache(std::unique_ptr<Impl> impl);
@@ -172,6 +173,17 @@ struct CudaAttendParams {
 // Causal attention of the last tokens of each sequence, as attention.h defines it.
 Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAttendPlan& plan,
               CudaStream stream);
+
+// append of the tokens that q belongs to, k and v [tokens of q, kv_heads, head_dim], and attend:
+// the same results and the same errors, but both are checked before either is enqueued. With one
+// token a sequence and a state (or all in the high tier) attend does not wait for the append, which
+// goes on beside the choice of the next sets; a decode step is then shorter by most of what an
+// append takes. In a nested cache a block that such a token fills is still read as its 16-bit rows.
+// Where the device refuses a sequence's values (CudaKvCache::append), `out` of that sequence is not
+// specified.
+Status append_and_attend(const CudaAttendParams& params, const ConstTensorView& k,
+                         const ConstTensorView& v, CudaKvCache& cache, CudaAttendPlan& plan,
+                         CudaStream stream);
 
 // Waits for the stream and tells what the last attend of this plan did, in the units of
 // attention.h: a trace in order of (sequence, kv head), and the sums over it.

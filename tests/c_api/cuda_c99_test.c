@@ -111,6 +111,7 @@ static void states_and_plans(void) {
 static void attend(void) {
   const int32_t sequence = 0;
   const int64_t offsets[2] = {0, 1};
+  const thriftattn_const_tensor rows = {NULL, THRIFTATTN_BF16, 1, 1, 64, 0, 0};
   thriftattn_selection selection;
   thriftattn_cuda_attend_params params;
   thriftattn_cuda_attend_params_default(&params, sizeof params);
@@ -123,6 +124,10 @@ static void attend(void) {
   EXPECT_INVALID(thriftattn_cuda_attend(NULL, NULL, &params, NULL), "offsets is NULL");
   params.q_offsets = offsets;
   EXPECT_INVALID(thriftattn_cuda_attend(NULL, NULL, &params, NULL), "cache or plan is NULL");
+  EXPECT_INVALID(thriftattn_cuda_append_and_attend(NULL, NULL, &params, NULL, &rows, NULL),
+                 "k or v is NULL");
+  EXPECT_INVALID(thriftattn_cuda_append_and_attend(NULL, NULL, &params, &rows, &rows, NULL),
+                 "cache or plan is NULL");
   thriftattn_selection_default(&selection, sizeof selection);
   selection.policy = 5;
   params.selection = &selection;

@@ -112,6 +112,58 @@ TEST_P(CudaCApi, SameBitsAndReportAsCpp) {
   EXPECT_GT(report.promoted_k, 0);
 }
 
+TEST_P(CudaCApi, AppendAndAttendIsAppendThenAttend) {
+  const Problem problem = make_problem({.head_dim = 64,
+                                        .kv_heads = 2,
+                                        .group = 4,
+                                        .sequences = {{1030, 1}, {330, 1}},
+                                        .q_dtype = DType::kF16,
+                                        .high_tier = GetParam()});
+  const DeviceRows q = upload(problem.q);
+  const DeviceRows rows = upload(converted(random_rows(2, 2, 64, 5), DType::kBF16));
+  const auto key = c_view<thriftattn_const_tensor>(rows.view);
+  const Tensor start = Tensor::make(DType::kF32, 2, 8, 64);
+  std::vector<std::byte> results[2];
+  for (const bool at_once : {false, true}) {
+    Handles handles;
+    ASSERT_NO_FATAL_FAILURE(handles.fill(problem));
+    thriftattn_cuda_attend_state* state = nullptr;
+    ASSERT_C_OK(thriftattn_cuda_attend_state_create(handles.cache, 8, &state));
+    const DeviceRows out = upload(start);
+    thriftattn_cuda_attend_params params;
+    thriftattn_cuda_attend_params_default(&params, sizeof params);
+    params.q = c_view<thriftattn_const_tensor>(q.view);
+    params.out = {out.memory.data(), THRIFTATTN_F32, 2, 8, 64, 0, 0};
+    params.sequences = handles.sequences.data();
+    params.q_offsets = problem.q_offsets.data();
+    params.sequence_count = 2;
+    params.state = state;
+    for (int step = 0; step < 3; ++step) {
+      if (at_once) {
+        ASSERT_C_OK(thriftattn_cuda_append_and_attend(handles.cache, handles.plan, &params, &key,
+                                                      &key, nullptr));
+      } else {
+        ASSERT_C_OK(thriftattn_cuda_cache_append(handles.cache, params.sequences, 2,
+                                                 params.q_offsets, &key, &key, nullptr));
+        ASSERT_C_OK(thriftattn_cuda_attend(handles.cache, handles.plan, &params, nullptr));
+      }
+    }
+    ASSERT_C_OK(thriftattn_cuda_cache_synchronize(handles.cache, nullptr));
+    std::vector<std::byte>& result = results[at_once ? 1 : 0];
+    result.resize(start.bytes.size());
+    ASSERT_EQ(cudaMemcpy(result.data(), out.memory.data(), result.size(), cudaMemcpyDeviceToHost),
+              cudaSuccess);
+    std::int64_t tokens = 0;
+    ASSERT_C_OK(thriftattn_cuda_cache_length(handles.cache, handles.sequences[1], &tokens));
+    EXPECT_EQ(tokens, 333);
+    EXPECT_EQ(thriftattn_cuda_append_and_attend(handles.cache, handles.plan, &params, nullptr, &key,
+                                                nullptr),
+              THRIFTATTN_INVALID_ARGUMENT);
+    thriftattn_cuda_attend_state_free(state);
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
 INSTANTIATE_TEST_SUITE_P(HighTiers, CudaCApi, ::testing::ValuesIn(kBothTiers), name_of_param);
 
 }  // namespace

@@ -74,37 +74,44 @@ CudaAttendPlan make_plan(const Problem& problem, const DeviceCache& filled, int 
   return std::move(plan.value());
 }
 
-Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendPlan& plan,
-                  const RunOptions& options, CudaAttendState* state, bool tail_always) {
-  Output output;
+DeviceCall::DeviceCall(const Problem& problem, const std::vector<SequenceId>& sequences,
+                       const RunOptions& options)
+    : q_(upload(problem.q)) {
   const Tensor& q = problem.q;
-  output.out = Tensor::make(options.out, q.tokens, q.heads, q.dim);
-  std::fill(output.out.bytes.begin(), output.out.bytes.end(), std::byte{0xa5});
-  output.lse.assign(static_cast<std::size_t>(q.tokens * q.heads), -12345.0f);
-  const DeviceRows device_q = upload(q);
-  const DeviceRows out = upload(output.out);
-  cuda::DeviceBuffer<float> lse;
-  require(lse.allocate(std::max<std::int64_t>(q.tokens * q.heads, 1), "test lse"));
-
-  CudaAttendParams params;
-  params.tail_always = tail_always;
-  params.q = device_q.view;
-  params.out = TensorView::packed(out.memory.data(), options.out, q.tokens, q.heads, q.dim);
-  params.lse = lse.data();
-  params.sequences = filled.sequences;
+  output_.out = Tensor::make(options.out, q.tokens, q.heads, q.dim);
+  std::fill(output_.out.bytes.begin(), output_.out.bytes.end(), std::byte{0xa5});
+  output_.lse.assign(static_cast<std::size_t>(q.tokens * q.heads), -12345.0f);
+  out_ = upload(output_.out);
+  require(lse_.allocate(std::max<std::int64_t>(q.tokens * q.heads, 1), "test lse"));
+  params.tail_always = true;
+  params.q = q_.view;
+  params.out = TensorView::packed(out_.memory.data(), options.out, q.tokens, q.heads, q.dim);
+  params.lse = lse_.data();
+  params.sequences = sequences;
   params.q_offsets = problem.q_offsets;
   params.selection = options.attend.selection;
   params.softmax_scale = options.attend.softmax_scale;
   params.crossover_tokens = options.attend.crossover_tokens;
-  params.state = state;
-  output.status = attend(params, filled.cache, plan, {});
-  if (!output.status.ok()) return output;
+}
+
+Output DeviceCall::finish(const Status& status, const CudaAttendPlan& plan) {
+  Output output = output_;
+  output.status = status;
+  if (!status.ok()) return output;
   output.status = report(plan, {}, &output.report, &output.trace);
-  require(cudaMemcpy(output.out.bytes.data(), out.memory.data(), output.out.bytes.size(),
+  require(cudaMemcpy(output.out.bytes.data(), out_.memory.data(), output.out.bytes.size(),
                      cudaMemcpyDeviceToHost));
-  require(cudaMemcpy(output.lse.data(), lse.data(), output.lse.size() * sizeof(float),
+  require(cudaMemcpy(output.lse.data(), lse_.data(), output.lse.size() * sizeof(float),
                      cudaMemcpyDeviceToHost));
   return output;
+}
+
+Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendPlan& plan,
+                  const RunOptions& options, CudaAttendState* state, bool tail_always) {
+  DeviceCall call(problem, filled.sequences, options);
+  call.params.state = state;
+  call.params.tail_always = tail_always;
+  return call.finish(attend(call.params, filled.cache, plan, {}), plan);
 }
 
 void expect_device_oracle(const Problem& problem, const DeviceCache& filled,

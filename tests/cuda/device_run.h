@@ -30,8 +30,24 @@ DeviceCache fill_device(const Problem& problem, const DeviceFill& fill = {});
 // One plan for the calls of a test.
 CudaAttendPlan make_plan(const Problem& problem, const DeviceCache& filled, int max_q_len = 16);
 
-// q of problem, or rows of it; selection, softmax_scale and crossover_tokens of options.attend. The
-// problems are small: by default their tail is left out all the same.
+// A call of attend with its memory on the device. The problems are small: their tail is left out
+// all the same. `problem`'s offsets and `sequences` must outlive it.
+class DeviceCall {
+ public:
+  DeviceCall(const Problem& problem, const std::vector<SequenceId>& sequences,
+             const RunOptions& options);
+
+  CudaAttendParams params;  // all but the state
+  // What the call returned, and left on the device.
+  Output finish(const Status& status, const CudaAttendPlan& plan);
+
+ private:
+  Output output_;
+  DeviceRows q_, out_;
+  cuda::DeviceBuffer<float> lse_;
+};
+
+// q of problem, or rows of it; selection, softmax_scale and crossover_tokens of options.attend.
 Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendPlan& plan,
                   const RunOptions& options, CudaAttendState* state = nullptr,
                   bool tail_always = true);

@@ -7,6 +7,7 @@
 namespace {
 
 using thriftattn::AttendReport;
+using thriftattn::ConstTensorView;
 using thriftattn::CudaAttendParams;
 using thriftattn::CudaAttendPlan;
 using thriftattn::CudaAttendState;
@@ -118,6 +119,27 @@ thriftattn_status thriftattn_cuda_attend(const thriftattn_cuda_cache* cache,
     if (!status.ok()) return status;
     if (cache == nullptr || plan == nullptr) return invalid_argument("cache or plan is NULL");
     return thriftattn::attend(cpp_params, cache->cache, plan->plan, CudaStream{stream});
+  });
+}
+
+thriftattn_status thriftattn_cuda_append_and_attend(thriftattn_cuda_cache* cache,
+                                                    thriftattn_cuda_attend_plan* plan,
+                                                    const thriftattn_cuda_attend_params* params,
+                                                    const thriftattn_const_tensor* k,
+                                                    const thriftattn_const_tensor* v,
+                                                    void* stream) {
+  return guarded([&]() -> Status {
+    CudaAttendParams cpp_params;
+    Status status = read_params(params, &cpp_params);
+    if (!status.ok()) return status;
+    if (k == nullptr || v == nullptr) return invalid_argument("k or v is NULL");
+    ConstTensorView keys, values;
+    status = read_tensor(*k, "k.dtype", &keys);
+    if (status.ok()) status = read_tensor(*v, "v.dtype", &values);
+    if (!status.ok()) return status;
+    if (cache == nullptr || plan == nullptr) return invalid_argument("cache or plan is NULL");
+    return thriftattn::append_and_attend(cpp_params, keys, values, cache->cache, plan->plan,
+                                         CudaStream{stream});
   });
 }
 

@@ -21,6 +21,7 @@ using cuda::AppendArgs;
 using cuda::AppendEntry;
 using cuda::CacheSequence;
 using cuda::DeviceScope;
+using cuda::NewPage;
 using cuda::to_status;
 
 // Tokens to be added to each named sequence.
@@ -185,6 +186,7 @@ class AppendLauncher {
 struct AppendCall {
   Growth growth;
   bool takes_pages = true;  // false while the stream is captured
+  const std::function<Status()>& attend;
   cudaStream_t stream = nullptr;
 };
 
@@ -195,25 +197,28 @@ Status enqueue_append(CudaKvCache::Impl& impl, const AppendCall& call, const App
   for (std::size_t i = 0; i < growth.sequences.size(); ++i) {
     is_long = is_long || growth.tokens(i) > cuda::kShortAppendTokens;
   }
-  AppendLauncher launcher(args, is_long, call.stream);
   PageUploader uploader(impl, call.stream);
-  for (std::size_t i = 0; i < growth.sequences.size() && is_long && call.takes_pages; ++i) {
+  for (std::size_t i = 0; i < growth.sequences.size(); ++i) {
     const SequenceId id = growth.sequences[i];
-    take_pages(impl, id, growth.tokens(i),
-               [&](std::int32_t block, std::int32_t page) { uploader.add(id, block, page); });
+    NewPage& new_page = impl.find(id)->new_page;
+    new_page = {};
+    if (!call.takes_pages) continue;
+    take_pages(impl, id, growth.tokens(i), [&](std::int32_t block, std::int32_t page) {
+      new_page = {block, page};
+      if (is_long) uploader.add(id, block, page);
+    });
   }
   if (Status status = uploader.finish(); !status.ok()) return status;
+  if (call.attend) {
+    if (Status status = call.attend(); !status.ok()) return status;
+  }
+  AppendLauncher launcher(args, is_long, call.stream);
   for (std::size_t i = 0; i < growth.sequences.size(); ++i) {
-    AppendEntry entry{.sequence = growth.sequences[i],
-                      .begin = static_cast<std::int32_t>(growth.offsets[i])};
-    if (!is_long && call.takes_pages) {
-      take_pages(impl, entry.sequence, growth.tokens(i),
-                 [&](std::int32_t block, std::int32_t page) {
-                   entry.new_block = block;
-                   entry.new_page = page;
-                 });
-    }
-    launcher.add(entry, growth.tokens(i));
+    const SequenceId id = growth.sequences[i];
+    launcher.add({.sequence = id,
+                  .begin = static_cast<std::int32_t>(growth.offsets[i]),
+                  .new_page = impl.find(id)->new_page},
+                 growth.tokens(i));
   }
   return launcher.finish();
 }
@@ -232,10 +237,8 @@ Status check_tensors(const CudaKvCache::Impl& impl, const ConstTensorView& k,
 
 }  // namespace
 
-Status CudaKvCache::append(std::span<const SequenceId> sequences,
-                           std::span<const std::int64_t> offsets, const ConstTensorView& k,
-                           const ConstTensorView& v, CudaStream stream) {
-  Impl& impl = *impl_;
+Status cuda::append(CudaKvCache::Impl& impl, const AppendRequest& request, CudaStream stream) {
+  const auto& [sequences, offsets, k, v, attend] = request;
   if (Status s = check_tensors(impl, k, v); !s.ok()) return s;
   if (Status s = kv::check_offsets(sequences.size(), offsets, k.tokens); !s.ok()) return s;
   const DeviceScope scope(impl.config.device);
@@ -243,7 +246,7 @@ Status CudaKvCache::append(std::span<const SequenceId> sequences,
   bool capturing = false;
   if (Status s = is_capturing(handle, capturing); !s.ok()) return s;
 
-  const AppendCall call{{sequences, offsets}, !capturing, handle};
+  const AppendCall call{{sequences, offsets}, !capturing, attend, handle};
   // What a graph appends is counted by reserve(), once for each replay.
   const Growth counted = capturing ? Growth{sequences, {}, 0} : call.growth;
   if (Status s = check_growth(impl, counted); !s.ok()) return s;
@@ -254,7 +257,14 @@ Status CudaKvCache::append(std::span<const SequenceId> sequences,
   args.numerics = impl.config.numerics;
   args.bad_keys = impl.bad_keys.data();
   args.queue = impl.queue.data();
+  args.behind_attend = attend != nullptr;
   return settle(impl, counted, enqueue_append(impl, call, args));
+}
+
+Status CudaKvCache::append(std::span<const SequenceId> sequences,
+                           std::span<const std::int64_t> offsets, const ConstTensorView& k,
+                           const ConstTensorView& v, CudaStream stream) {
+  return cuda::append(*impl_, {sequences, offsets, k, v}, stream);
 }
 
 Status CudaKvCache::append(SequenceId sequence, const ConstTensorView& k, const ConstTensorView& v,

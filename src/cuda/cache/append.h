@@ -21,9 +21,8 @@ inline constexpr int kPageUploads = 1000;
 // One sequence of an append. Its rows end where those of the next entry begin.
 struct AppendEntry {
   std::int32_t sequence = 0;
-  std::int32_t begin = 0;       // first row of the call
-  std::int32_t new_block = -1;  // short appends: the block that gets a page, and the page
-  std::int32_t new_page = -1;
+  std::int32_t begin = 0;        // first row of the call
+  NewPage new_page;              // short appends
   std::int32_t first_piece = 0;  // long appends: sum of append_pieces before it
 };
 
@@ -53,9 +52,19 @@ struct AppendArgs {
   Numerics numerics;
   std::uint64_t* bad_keys = nullptr;  // [sequences], long appends: smallest FaultKey
   AppendQueue* queue = nullptr;       // short appends: zeros between launches
+  // Short appends of one token a sequence, where rows can be loaded by pairs: the kernel in front
+  // is an attend or its select, which counts the tokens as there. Lengths change when it has ended.
+  bool behind_attend = false;
   int count = 0;
   AppendEntry entries[kAppendEntries + 1];  // one more, that says where the last one ends
 };
+
+// Whether a tensor's rows can be read by two values of 16 bits (cache/row_pair.cuh).
+inline bool can_load_pairs(const ConstTensorView& view) {
+  return view.dtype != DType::kF32 && reinterpret_cast<std::uintptr_t>(view.data) % 4 == 0 &&
+         view.token_stride % 2 == 0 && view.head_stride % 2 == 0 &&
+         view.token_stride * view.tokens + view.head_stride * view.heads <= INT32_MAX;
+}
 
 // A sequence of at most kShortAppendTokens rows an entry: one kernel. Else three.
 cudaError_t launch_short_append(const AppendArgs& args, cudaStream_t stream);

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "cuda/cache/append.h"
@@ -24,6 +26,17 @@ struct CacheSequence {
   std::uint64_t last_call = 0;      // number of the call that named it last
   std::size_t kept_pages = 0;       // of `table`, where that call fails
   std::vector<std::int32_t> table;  // physical page of each logical block, maybe of some to come
+  NewPage new_page;                 // the last that a short append took
+};
+
+// An append. `attend`, if given, is called once the checks are passed and the pages are taken: it
+// enqueues what uses the new tokens, one a sequence, before they are counted.
+struct AppendRequest {
+  std::span<const SequenceId> sequences;
+  std::span<const std::int64_t> offsets;
+  ConstTensorView k;  // [tokens, kv_heads, head_dim]
+  ConstTensorView v;
+  std::function<Status()> attend = {};
 };
 
 // What synchronize() reads back in one copy: the faults, then the lengths.
@@ -67,5 +80,9 @@ struct CudaKvCache::Impl {
   [[nodiscard]] const cuda::CacheSequence* find(SequenceId id) const;
   [[nodiscard]] cuda::CacheSequence* find(SequenceId id);
 };
+
+namespace cuda {
+Status append(CudaKvCache::Impl& impl, const AppendRequest& request, CudaStream stream);
+}
 
 }  // namespace thriftattn

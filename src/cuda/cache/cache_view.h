@@ -65,4 +65,20 @@ struct CacheView {
   }
 };
 
+// A block of a sequence that gets its page in this call: the block table shows it afterwards.
+struct NewPage {
+  std::int32_t block = -1;  // none
+  std::int32_t page = -1;
+
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE int page_of(const CacheView& view, int sequence,
+                                                   int at) const {
+    return at == block ? page : view.page(sequence, at);
+  }
+  // Whether a token may go to this block.
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE bool has_room(const CacheView& view, int sequence,
+                                                     int at) const {
+    return at < view.max_blocks && page_of(view, sequence, at) >= 0;
+  }
+};
+
 }  // namespace thriftattn::cuda

@@ -31,10 +31,6 @@ struct NewRows {
   }
 };
 
-__device__ inline int page_of(const CacheView& view, const AppendEntry& entry, int block) {
-  return block == entry.new_block ? entry.new_page : view.page(entry.sequence, block);
-}
-
 template <int kHeadDim>
 struct alignas(16) AppendScratch {
   BlockRows<kHeadDim> rows;
@@ -146,7 +142,7 @@ __device__ void append_to_block(const AppendArgs& args, const AppendEntry& entry
                                 AppendScratch<kHeadDim>& scratch) {
   const CacheView& view = args.view;
   const DeviceTileLayout layout{kHeadDim};
-  const int page = page_of(view, entry, block);
+  const int page = entry.new_page.page_of(view, entry.sequence, block);
   const std::size_t cell = view.cell(page, to.head);
   const bool keys = to.part == Part::kKeys;
   const bool fills = fresh.last == kBlockTokens;

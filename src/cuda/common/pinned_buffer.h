@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -25,7 +26,7 @@ class PinnedBuffer {
   }
   ~PinnedBuffer() { cudaFreeHost(data_); }
 
-  // `count` elements of no particular value. `what` goes into the message.
+  // `count` elements, all bytes zero. `what` goes into the message.
   Status allocate(std::int64_t count, const char* what) {
     void* memory = nullptr;
     const auto bytes = static_cast<std::size_t>(count) * sizeof(T);
@@ -34,6 +35,7 @@ class PinnedBuffer {
       return {StatusCode::kOutOfMemory, std::string(what) + ": no pinned host memory for " +
                                             std::to_string(bytes) + " bytes"};
     }
+    std::memset(memory, 0, bytes);
     cudaFreeHost(std::exchange(data_, static_cast<T*>(memory)));
     return {};
   }

@@ -69,6 +69,12 @@ __device__ __forceinline__ float2 load_shared_float2(std::uint32_t address) {
   asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address));
   return v;
 }
+__device__ __forceinline__ void store_shared(std::uint32_t address, std::uint32_t bits) {
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(bits) : "memory");
+}
+__device__ __forceinline__ void store_shared(std::uint32_t address, std::uint16_t bits) {
+  asm volatile("st.shared.u16 [%0], %1;" ::"r"(address), "h"(bits) : "memory");
+}
 
 // ---- Tensor cores: d += a b with a [16, 16] and b [16, 8] of half, d in fp32.
 

@@ -4,6 +4,9 @@
 //
 //   from scratch   score -> select -> attend
 //   with a state   attend -> select, whose sets the next step reads
+//
+// An append of the call's own tokens comes first, or behind a chain of the second kind: attend then
+// reads what it needs of them from where the caller has it.
 #include <algorithm>
 #include <climits>
 #include <cmath>
@@ -64,8 +67,11 @@ Status check_plan(const CudaAttendParams& params, const CudaKvCache& cache,
   return {};
 }
 
+// Whose tokens the call appends.
+enum class Fresh : bool { kNone, kAll };
+
 Status check_rows(const CudaAttendParams& params, const CudaKvCache& cache,
-                  const CudaAttendPlan::Impl& plan) {
+                  const CudaAttendPlan::Impl& plan, Fresh fresh) {
   std::vector<bool> named(static_cast<std::size_t>(cache.config().max_sequences), false);
   for (std::size_t i = 0; i < params.sequences.size(); ++i) {
     const SequenceId id = params.sequences[i];
@@ -74,9 +80,10 @@ Status check_rows(const CudaAttendParams& params, const CudaKvCache& cache,
     if (named[id]) return invalid_argument("sequence " + std::to_string(id) + ": named twice");
     named[id] = true;
     const std::int64_t q_len = params.q_offsets[i + 1] - params.q_offsets[i];
-    if (q_len > plan.max_q_len || q_len > length.value()) {
+    const std::int64_t tokens = length.value() + (fresh == Fresh::kAll ? q_len : 0);
+    if (q_len > plan.max_q_len || q_len > tokens) {
       return invalid_argument("sequence " + std::to_string(id) + " has " + std::to_string(q_len) +
-                              " rows of q and " + std::to_string(length.value()) +
+                              " rows of q and " + std::to_string(tokens) +
                               " tokens; the plan takes " + std::to_string(plan.max_q_len));
     }
   }
@@ -84,7 +91,7 @@ Status check_rows(const CudaAttendParams& params, const CudaKvCache& cache,
 }
 
 Status check(const CudaAttendParams& params, const CudaKvCache& cache,
-             const CudaAttendPlan::Impl& plan) {
+             const CudaAttendPlan::Impl& plan, Fresh fresh) {
   const CudaKvCacheConfig& config = cache.config();
   if (params.q_offsets.size() != params.sequences.size() + 1) {
     return invalid_argument("q_offsets has " + std::to_string(params.q_offsets.size()) +
@@ -111,7 +118,7 @@ Status check(const CudaAttendParams& params, const CudaKvCache& cache,
   if (Status s = engine::validate_crossover(params.crossover_tokens); !s.ok()) return s;
   if (Status s = check_selection(params.selection, config.channel_bounds); !s.ok()) return s;
   if (Status s = check_plan(params, cache, plan); !s.ok()) return s;
-  return check_rows(params, cache, plan);
+  return check_rows(params, cache, plan, fresh);
 }
 
 CallShape make_shape(const CudaAttendParams& params, int q_heads, int kv_heads) {
@@ -138,8 +145,8 @@ CallShape make_shape(const CudaAttendParams& params, int q_heads, int kv_heads) 
 class Call {
  public:
   Call(const CudaAttendParams& params, const CudaKvCache& cache, CudaAttendPlan::Impl& plan,
-       cudaStream_t stream)
-      : params_(params), cache_(cache), plan_(plan), stream_(stream) {
+       cudaStream_t stream, Fresh fresh = Fresh::kNone)
+      : params_(params), cache_(cache), plan_(plan), stream_(stream), fresh_(fresh) {
     const Selection& selection = params.selection;
     sets_ = params.state != nullptr ? &params.state->impl().sets : &plan.scratch;
     decode_.cache = cache.impl().view();
@@ -166,9 +173,28 @@ class Call {
     decode_.shape = make_shape(params, plan.q_heads, plan.kv_heads);
   }
 
+  // Whether the call is one pass of one token a sequence, whose rows it can read: what an append
+  // can follow.
+  [[nodiscard]] bool can_lead_append(const ConstTensorView& k, const ConstTensorView& v) const {
+    if (params_.q.tokens == 0 || !can_load_pairs(k) || !can_load_pairs(v)) return false;
+    for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
+      if (params_.q_offsets[i + 1] - params_.q_offsets[i] > 1) return false;
+    }
+    return dense_ || (params_.state != nullptr && all_primed());
+  }
+
+  // Rows of the call's tokens, whose pages were taken, that are not in the cache yet.
+  void read_fresh(const ConstTensorView& k, const ConstTensorView& v) {
+    decode_.fresh = {1, k, v};
+    for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
+      decode_.new_page[i] = cache_.impl().find(params_.sequences[i])->new_page;
+    }
+  }
+
   Status run() {
     plan_.last = decode_.shape;
     plan_.last_cache = decode_.cache;
+    plan_.last_fresh = decode_.fresh.present;
     plan_.called = true;
     if (decode_.shape.panels == 0) return {};
     if (dense_) return attend(nullptr);
@@ -188,9 +214,15 @@ class Call {
 
  private:
   [[nodiscard]] bool all_short() const {
-    return std::all_of(params_.sequences.begin(), params_.sequences.end(), [&](SequenceId id) {
-      return cache_.length(id).value() < params_.crossover_tokens;
-    });
+    for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
+      if (length(i) >= params_.crossover_tokens) return false;
+    }
+    return true;
+  }
+  // Tokens of a sequence of the call.
+  [[nodiscard]] std::int64_t length(std::size_t i) const {
+    const std::int64_t own = params_.q_offsets[i + 1] - params_.q_offsets[i];
+    return cache_.length(params_.sequences[i]).value() + (fresh_ == Fresh::kAll ? own : 0);
   }
   [[nodiscard]] bool all_primed() const {
     const std::vector<bool>& primed = params_.state->impl().primed;
@@ -207,8 +239,8 @@ class Call {
     double blocks = 0;
     for (int i = 0; i < shape.batch; ++i) {
       const int panels = shape.panel_begin[i + 1] - shape.panel_begin[i];
-      const std::int64_t length = cache_.length(shape.sequence[i]).value();
-      blocks += static_cast<double>(length / kBlockTokens) * panels;
+      const std::int64_t full = length(static_cast<std::size_t>(i)) / kBlockTokens;
+      blocks += static_cast<double>(full) * panels;
     }
     const double warps = static_cast<double>(plan_.shape.ctas) * plan_.shape.attend_warps;
     const double anchors = static_cast<double>(shape.panels) / plan_.shape.ctas + 2;
@@ -232,6 +264,7 @@ class Call {
                     .budget = selection.budget,
                     .tau = tau_,
                     .sink = decode_.sink,
+                    .is_appended = decode_.fresh.present != 0,
                     .shape = decode_.shape};
     if (selection.policy != Policy::kFp4Mass) {
       if (Status s = rank(); !s.ok()) return s;
@@ -261,14 +294,18 @@ class Call {
     args.lse = params_.lse;
     args.tail = !dense_ && tau_ > 0;
     args.floor_log2 = floor;
-    const auto launch = dense_ ? plan_.kernels->dense : plan_.kernels->attend;
-    return to_status(launch(args, plan_.shape, stream_), "decode kernel");
+    const bool appends = args.fresh.present != 0;
+    const DecodeKernels& kernels = appends ? *plan_.append_kernels : *plan_.kernels;
+    const DecodeShape& grid = appends ? plan_.append_shape : plan_.shape;
+    return to_status((dense_ ? kernels.dense : kernels.attend)(args, grid, stream_),
+                     "decode kernel");
   }
 
   const CudaAttendParams& params_;
   const CudaKvCache& cache_;
   CudaAttendPlan::Impl& plan_;
   cudaStream_t stream_;
+  Fresh fresh_;  // tokens that the host's lengths do not count yet
   SetsBuffer* sets_ = nullptr;
   DecodeArgs decode_;
   float tau_ = 0;
@@ -280,9 +317,29 @@ class Call {
 
 Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAttendPlan& plan,
               CudaStream stream) {
-  if (Status s = cuda::check(params, cache, plan.impl()); !s.ok()) return s;
+  if (Status s = cuda::check(params, cache, plan.impl(), cuda::Fresh::kNone); !s.ok()) return s;
   const cuda::DeviceScope scope(plan.impl().device);
   return cuda::Call(params, cache, plan.impl(), static_cast<cudaStream_t>(stream.handle)).run();
+}
+
+Status append_and_attend(const CudaAttendParams& params, const ConstTensorView& k,
+                         const ConstTensorView& v, CudaKvCache& cache, CudaAttendPlan& plan,
+                         CudaStream stream) {
+  using cuda::Fresh;
+  if (Status s = cuda::check(params, cache, plan.impl(), Fresh::kAll); !s.ok()) return s;
+  const cuda::DeviceScope scope(plan.impl().device);
+  const auto handle = static_cast<cudaStream_t>(stream.handle);
+  cuda::Call call(params, cache, plan.impl(), handle, Fresh::kAll);
+  cuda::AppendRequest request{params.sequences, params.q_offsets, k, v};
+  if (call.can_lead_append(k, v)) {
+    request.attend = [&] {
+      call.read_fresh(k, v);
+      return call.run();
+    };
+    return cuda::append(cache.impl(), request, stream);
+  }
+  if (Status s = cuda::append(cache.impl(), request, stream); !s.ok()) return s;
+  return cuda::Call(params, cache, plan.impl(), handle).run();
 }
 
 }  // namespace thriftattn

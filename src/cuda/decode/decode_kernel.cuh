@@ -9,6 +9,8 @@
 // 4608 each as residuals. Bound by memory, then by issue slots: docs/kernels/sm90a.md.
 #pragma once
 
+#include "cuda/decode/fresh_row.cuh"
+#include "cuda/decode/key_stream.cuh"
 #include "cuda/decode/merge.cuh"
 #include "cuda/decode/ring.cuh"
 #include "cuda/decode/rows.cuh"
@@ -18,58 +20,24 @@
 
 namespace thriftattn::cuda {
 
-// Runs ahead of the warp through its items and asks for their K. What each stage of the ring holds
-// stands in `labels`, shared memory of the warp.
-template <class T>
-class KeyStream {
- public:
-  using KeyRing = Ring<T::kKeyStages, T::kKeyStageBytes>;
-
-  __device__ KeyStream(const DecodeArgs& args, const Share& share, Item* labels, KeyRing& ring)
-      : args_(args), walk_(args, share), labels_(labels), ring_(ring) {}
-
-  // Fills the ring as far as the window has items.
-  __device__ void fill(int lane) {
-    while (!ring_.full()) {
-      while (!walk_.has_item()) {
-        if (!walk_.next_panel()) return;
-      }
-      const Item item = walk_.item();
-      const int stages = Stages<T>::of_key(item);
-      const Stage stage =
-          Stages<T>::key(args_.cache, static_cast<std::size_t>(item.cell), stages, stage_);
-      if (lane == 0) labels_[ring_.next()] = item;
-      ring_.fill(stage.from, stage.bytes, lane);
-      if (++stage_ < stages) continue;
-      stage_ = 0;
-      walk_.advance();
-    }
-  }
-
-  // Of the stage that the ring's wait() gives; also read before the wait, by all lanes.
-  [[nodiscard]] __device__ Item label() const { return labels_[ring_.oldest()]; }
-
- private:
-  const DecodeArgs& args_;
-  Walk<T> walk_;
-  Item* labels_;
-  KeyRing& ring_;
-  int stage_ = 0;  // of the item
-};
-
 // Weights that wait for their V, at most the items before this one and this one.
 template <class T>
 struct Pending {
   typename TileMath<T::kHeadDim>::Weights p = {};
-  int cell = 0;    // of V: page and kv head
+  int cell = 0;    // of V: page and kv head; and kFresh
   int stages = 0;  // 0: no V, else Stages<T>::of_value
   int asked = 0;
+
+  // With rows: of the block that the new token belongs to. Nested, no other has rows.
+  static constexpr int kFresh = INT_MIN;
+  [[nodiscard]] __device__ bool may_have_fresh() const { return T::kNested || cell < 0; }
 };
 
 template <class T>
 class Warp {
  public:
   using Math = TileMath<T::kHeadDim>;
+  using Fresh = FreshRow<T::kHeadDim>;
   using KeyRing = Ring<T::kKeyStages, T::kKeyStageBytes>;
   static constexpr int kValueStages = T::kValues ? T::kValueStages : 1;
   using ValueRing = Ring<kValueStages, T::kValueStageBytes>;
@@ -86,6 +54,9 @@ class Warp {
 
   // All of this warp's items of a panel: rows and sums are then what they add up to.
   __device__ void run_panel(Walk<T>& walk) {
+    if constexpr (T::kAppends) {
+      if (walk.has_fresh()) Fresh::load(args_, walk.items(), map_.fresh(warp()));
+    }
     rows_.load(args_, walk.items(), lane_);
     if (has_tail_sums(walk)) tail_sums(walk)[0] = tail_sums(walk)[1] = 0;
     int left = walk.items_of_warp();
@@ -103,7 +74,7 @@ class Warp {
     for (;; --left) {
       if (left > 0) score_and_weigh(walk, older, newer);
       if constexpr (T::kValues) {
-        add_values(older, newer);
+        add_values(walk.items(), older, newer);
         older = newer;
         newer = {};
       }
@@ -120,6 +91,7 @@ class Warp {
 
  private:
   [[nodiscard]] __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
+  [[nodiscard]] __device__ Fresh fresh() const { return Fresh(map_.fresh(warp())); }
 
   // A low tile or, where the item has one, its residual: another operand, in units of
   // 2^-kResidualShift of the low tile's, whose scores it is added to.
@@ -170,6 +142,11 @@ class Warp {
       if (!Stages<T>::are_rows(stages)) {
         score_codes(tile, stage, stages, s, logits);
       } else {
+        if constexpr (T::kAppends) {
+          if (items.has_fresh_quarter(stage) && (T::kNested || items.has_fresh(item.block()))) {
+            fresh().template put<true>(tile, lane_);
+          }
+        }
         logits = {{rows_.factor[0], rows_.factor[1]}, {0, 0}, 0, kWeightDownLog2};
         float t[4];
         Math::score_high(tile, rows_.q, t, lane_);
@@ -271,6 +248,11 @@ class Warp {
     rows_.sum[1] += part[1];
     newer.stages = Stages<T>::of_value(item);
     newer.cell = item.cell;
+    if constexpr (T::kAppends && !T::kNested) {
+      if (item.item_class() == kBoth && items.has_fresh(item.block())) {
+        newer.cell |= Pending<T>::kFresh;
+      }
+    }
   }
 
   // Sums of the tail's weights are kept apart, in shared memory: they are rarely touched. At
@@ -295,7 +277,7 @@ class Warp {
 
   // sums += V p of the older weights. V is asked for in the order in which it is used: the older
   // item's first, then the newer's as far as the ring takes it.
-  __device__ void add_values(Pending<T>& older, Pending<T>& newer) {
+  __device__ void add_values(const PanelItems& items, Pending<T>& older, Pending<T>& newer) {
     if (older.stages == 0 || (T::kValueStages > 1 && older.asked == older.stages)) ask(newer);
 #pragma unroll 1
     for (int stage = 0; stage < older.stages; ++stage) {
@@ -308,6 +290,11 @@ class Warp {
         }
         Math::value_low(tile, older.p, sums_, lane_);
       } else {
+        if constexpr (T::kAppends) {
+          if (older.may_have_fresh() && items.has_fresh_quarter(stage)) {
+            fresh().template put<false>(tile, lane_);
+          }
+        }
         const bool second = stage % 2 != 0;
         const std::uint32_t(&p)[4] = older.p[0];
         const std::uint32_t(&r)[4] = older.p[1];
@@ -334,8 +321,9 @@ class Warp {
   __device__ void ask(Pending<T>& pending) {
 #pragma unroll 1
     while (pending.asked < pending.stages && !values_.full()) {
-      const auto cell = static_cast<std::size_t>(pending.cell);
-      const Stage stage = Stages<T>::value(args_.cache, cell, pending.stages, pending.asked);
+      const int cell = T::kAppends ? pending.cell & ~Pending<T>::kFresh : pending.cell;
+      const Stage stage = Stages<T>::value(args_.cache, static_cast<std::size_t>(cell),
+                                           pending.stages, pending.asked);
       values_.fill(stage.from, stage.bytes, lane_);
       ++pending.asked;
     }
@@ -431,7 +419,7 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
   init_rings(map);
   ptx::wait_for_previous_kernel();
   __shared__ Share share;
-  make_share<T::kHeadDim, T::kPhase, T::kTier>(args, map.scratch(), share);
+  make_share<T::kHeadDim, T::kPhase, T::kTier, T::kAppends>(args, map.scratch(), share);
   if (share.panels == 0) return;
   while (true) {
     run_window<T>(args, map, share);
@@ -443,7 +431,8 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
     init_rings(map);
     ptx::fence_async_proxy();
     const PanelPlace& last = share.window[share.panels - 1].place;
-    move_window<T::kHeadDim, T::kPhase, T::kTier>(args, last.panel + 1, last.end(), share);
+    move_window<T::kHeadDim, T::kPhase, T::kTier, T::kAppends>(args, last.panel + 1, last.end(),
+                                                               share);
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Instantiates the decode kernels of one head_dim and high tier; each file of inst/ does so once.
+// Instantiates the decode kernels of one row of the table; each file of inst/ does so once.
 #pragma once
 
 #include "cuda/common/launch.cuh"
@@ -9,13 +9,13 @@
 
 namespace thriftattn::cuda {
 
-template <int kHeadDim, HighTier kTier>
+template <int kHeadDim, HighTier kTier, bool kAppends>
 struct DecodeLaunch {
   using Score = DecodeTraits<kHeadDim, Phase::kScore, kTier>;
-  using Attend = DecodeTraits<kHeadDim, Phase::kAttend, kTier>;
+  using Attend = DecodeTraits<kHeadDim, Phase::kAttend, kTier, kAppends>;
   // Nested, every block still has a low tile: attend with all of them forced.
   static constexpr Phase kDense = kTier == HighTier::kNested ? Phase::kAttend : Phase::kDense;
-  using Dense = DecodeTraits<kHeadDim, kDense, kTier>;
+  using Dense = DecodeTraits<kHeadDim, kDense, kTier, kAppends>;
 
   // As many warps as the device's shared memory feeds.
   template <class T>
@@ -41,7 +41,9 @@ struct DecodeLaunch {
       error =
           cudaDeviceGetAttribute(&shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     }
-    if (error == cudaSuccess) error = prepare_one<Score>(shared_limit, shape.score_warps);
+    if constexpr (!kAppends) {
+      if (error == cudaSuccess) error = prepare_one<Score>(shared_limit, shape.score_warps);
+    }
     if (error == cudaSuccess) error = prepare_one<Attend>(shared_limit, shape.attend_warps);
     if (error == cudaSuccess) error = prepare_one<Dense>(shared_limit, shape.dense_warps);
     return error;
@@ -62,7 +64,11 @@ struct DecodeLaunch {
     return launch<Dense>(args, shape.ctas, shape.dense_warps, stream);
   }
 
-  static constexpr DecodeKernels kTable{kHeadDim, kTier, prepare, score, attend, dense};
+  static constexpr DecodeKernels table() {
+    DecodeKernels kernels{kHeadDim, kTier, kAppends, prepare, nullptr, attend, dense};
+    if constexpr (!kAppends) kernels.score = score;
+    return kernels;
+  }
 };
 
 }  // namespace thriftattn::cuda

@@ -20,8 +20,10 @@ struct DecodeShape {
 struct DecodeKernels {
   int head_dim;
   HighTier high_tier;
+  bool appends;  // the call's own tokens, DecodeArgs::fresh
   // Makes the kernels ready on the current device: call once before the first launch.
   cudaError_t (*prepare)(DecodeShape& shape);
+  // nullptr where it appends: scores are of what is in the cache.
   cudaError_t (*score)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   // attend where every sequence is computed in the high tier: args.crossover is beyond all lengths.
@@ -34,12 +36,23 @@ extern const DecodeKernels kDecode256;
 extern const DecodeKernels kDecodeNested64;
 extern const DecodeKernels kDecodeNested128;
 extern const DecodeKernels kDecodeNested256;
+extern const DecodeKernels kAppend64;
+extern const DecodeKernels kAppend128;
+extern const DecodeKernels kAppend256;
+extern const DecodeKernels kAppendNested64;
+extern const DecodeKernels kAppendNested128;
+extern const DecodeKernels kAppendNested256;
 
 // nullptr where there is no kernel for it.
-inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier) {
-  for (const DecodeKernels* kernels : {&kDecode64, &kDecode128, &kDecode256, &kDecodeNested64,
-                                       &kDecodeNested128, &kDecodeNested256}) {
-    if (kernels->head_dim == head_dim && kernels->high_tier == high_tier) return kernels;
+inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier, bool appends) {
+  for (const DecodeKernels* kernels :
+       {&kDecode64, &kDecode128, &kDecode256, &kDecodeNested64, &kDecodeNested128,
+        &kDecodeNested256, &kAppend64, &kAppend128, &kAppend256, &kAppendNested64,
+        &kAppendNested128, &kAppendNested256}) {
+    if (kernels->head_dim == head_dim && kernels->high_tier == high_tier &&
+        kernels->appends == appends) {
+      return kernels;
+    }
   }
   return nullptr;
 }

@@ -52,6 +52,10 @@ class SharedMap {
     return reinterpret_cast<std::uint32_t*>(anchor(warps(), 0)) +
            warps() * (T::kKeyStages + T::kValueStages) * 2;
   }
+  // A warp's new row.
+  [[nodiscard]] __device__ std::uint32_t* fresh(int warp) const {
+    return scratch() + T::kScratchWords + warp * T::kFreshWords;
+  }
   [[nodiscard]] __device__ int warps() const { return threads_ / 32; }
 
  private:

@@ -16,6 +16,9 @@ enum class Phase {
   kDense,   // K and V, all from 16-bit rows: short sequences, and 16-bit attention
 };
 
+inline constexpr int kBlockShift = 6;
+static_assert(1 << kBlockShift == kBlockTokens);
+
 // Bytes of an item in units of 256: what the line measures. Nested, a sequence's open block counts
 // as if it were sealed.
 template <int kHeadDim, Phase kPhase, HighTier kTier>
@@ -83,8 +86,22 @@ struct PanelItems {
   std::int16_t rows = 0;       // up to 8
   std::int16_t q_len = 0;
   std::int16_t sink = 0;
+  // 0, or where the last token is not in the cache yet: 1 + the quarter of its block's rows.
+  std::int16_t fresh = 0;
 
   [[nodiscard]] __device__ int first_position() const { return length - q_len; }
+  // Whether a block was not full before this call; kAppends: which may append.
+  template <bool kAppends>
+  [[nodiscard]] __device__ bool is_open(int block) const {
+    return kBlockTokens * (block + 1) > length - (kAppends && fresh != 0 ? 1 : 0);
+  }
+  // Whether a token that is not in the cache yet belongs to a block, to a quarter of its block.
+  [[nodiscard]] __device__ bool has_fresh(int block) const {
+    return fresh != 0 && (length - 1) >> kBlockShift == block;
+  }
+  [[nodiscard]] __device__ bool has_fresh_quarter(int quarter) const {
+    return fresh == quarter + 1;
+  }
   [[nodiscard]] __device__ int items() const {
     return count[kBoth] + count[kKeyOnly] + count[kLow] + count[kTail];
   }
@@ -108,7 +125,20 @@ struct KnownSets {
   }
 };
 
-template <Phase kPhase>
+// Adds the token that the call appends to the sequence: none where it has no room, as the append
+// that follows finds too.
+__device__ inline void add_fresh(const DecodeArgs& args, PanelItems& items) {
+  if (items.q_len == 0) return;
+  const unsigned slot = static_cast<unsigned>(items.length) % kBlockTokens;
+  const int block = items.length >> kBlockShift;
+  if (slot == 0 && !args.new_page[items.entry].has_room(args.cache, items.sequence, block)) {
+    return;
+  }
+  items.fresh = static_cast<std::int16_t>(1 + slot / 32 * 2 + slot % 8 / 4);
+  ++items.length;
+}
+
+template <Phase kPhase, bool kAppends>
 __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   const CallShape& shape = args.shape;
   int low = 0;  // the last entry that begins at or before the panel
@@ -138,11 +168,11 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   if constexpr (kPhase == Phase::kAttend) {
     sets.load(args.sets + items.sequence * args.cache.kv_heads + kv_head);
   }
+  if constexpr (kAppends) add_fresh(args, items);
 
   const int blocks =
       static_cast<int>(static_cast<unsigned>(items.length + kBlockTokens - 1) / kBlockTokens);
-  const int first_own =
-      static_cast<int>(static_cast<unsigned>(items.first_position()) / kBlockTokens);
+  const int first_own = items.first_position() >> kBlockShift;  // -1 where there is no token
   const bool dense = items.length < args.crossover;
   if constexpr (kPhase == Phase::kScore) {  // no sets to go by
     items.known = dense ? 0 : first_own;

@@ -83,15 +83,16 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
   const int rows = q_heads / config.kv_heads * max_q_len;
   impl->max_panels =
       max_sequences * config.kv_heads * ((rows + cuda::kPanelRows - 1) / cuda::kPanelRows);
-  impl->kernels = cuda::decode_kernels(config.head_dim, config.high_tier);
-  if (impl->kernels == nullptr) {
+  impl->kernels = cuda::decode_kernels(config.head_dim, config.high_tier, false);
+  impl->append_kernels = cuda::decode_kernels(config.head_dim, config.high_tier, true);
+  if (impl->kernels == nullptr || impl->append_kernels == nullptr) {
     return unsupported("head_dim " + std::to_string(config.head_dim) +
                        ": no decode kernel; supported 64, 128, 256");
   }
   const cuda::DeviceScope scope(config.device);
-  if (Status s = cuda::to_status(impl->kernels->prepare(impl->shape), "decode kernels"); !s.ok()) {
-    return s;
-  }
+  cudaError_t error = impl->kernels->prepare(impl->shape);
+  if (error == cudaSuccess) error = impl->append_kernels->prepare(impl->append_shape);
+  if (error != cudaSuccess) return cuda::to_status(error, "decode kernels");
   if (Status s = cuda::to_status(cuda::prepare_select(impl->max_blocks), "select kernel");
       !s.ok()) {
     return s;

@@ -46,6 +46,8 @@ struct CudaAttendPlan::Impl {
   int max_panels = 0;
   const cuda::DecodeKernels* kernels = nullptr;
   cuda::DecodeShape shape;
+  const cuda::DecodeKernels* append_kernels = nullptr;  // of calls that append their own tokens
+  cuda::DecodeShape append_shape;
 
   cuda::SetsBuffer scratch;  // sets of calls without a state
   cuda::DeviceBuffer<float> masses;
@@ -60,6 +62,7 @@ struct CudaAttendPlan::Impl {
   // Of the last call, for report().
   cuda::CallShape last;
   cuda::CacheView last_cache;
+  int last_fresh = 0;  // tokens of each sequence that were appended behind it
   bool called = false;
 };
 

@@ -78,7 +78,7 @@ void add_report(const CudaAttendPlan::Impl& plan, const PanelPlace& place, const
     report.promoted_k += !forced && high_k;
     report.promoted_v += !forced && high_v;
     report.tail += tail;
-    const bool is_open = (b + 1) * kBlockTokens > length;
+    const bool is_open = (b + 1) * kBlockTokens > length - plan.last_fresh;
     const bool has_rows = plan.high_tier == HighTier::kRows16 || is_open;
     if (high_k) {
       add_high_bytes(layout, has_rows, layout.k_bytes(), report);

@@ -68,16 +68,21 @@ int select_threads(int units, int max_blocks) {
 }  // namespace
 
 cudaError_t prepare_select(int max_blocks) {
-  return cudaFuncSetAttribute(select_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              std::max(select_shared_bytes(max_blocks), kHalfOfSm));
+  const int bytes = std::max(select_shared_bytes(max_blocks), kHalfOfSm);
+  for (const auto kernel : {select_kernel<false>, select_kernel<true>}) {
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (error != cudaSuccess) return error;
+  }
+  return cudaSuccess;
 }
 
 cudaError_t launch_select(const SelectArgs& args, cudaStream_t stream) {
   const int units = args.shape.batch * args.cache.kv_heads;
   int shared_bytes = select_shared_bytes(args.cache.max_blocks);
   if (units <= kFewUnits) shared_bytes = std::max(shared_bytes, kHalfOfSm);
-  return launch_chained(select_kernel, units, select_threads(units, args.cache.max_blocks),
-                        shared_bytes, stream, args);
+  return launch_chained(args.is_appended ? select_kernel<true> : select_kernel<false>, units,
+                        select_threads(units, args.cache.max_blocks), shared_bytes, stream, args);
 }
 
 cudaError_t launch_rank(const RankArgs& args, cudaStream_t stream) {

@@ -119,6 +119,9 @@ __device__ inline void finish_sets(const SelectArgs& args, const SelectShared& s
   sets.anchors = sink + min(kMaxAnchors - sink, known - sink);
 }
 
+// kAppends: one token of each sequence is not counted by its length yet. The kernel behind this one
+// appends it, and starts beside it.
+template <bool kAppends>
 __global__ void __launch_bounds__(kMaxSelectThreads)
     select_kernel(const __grid_constant__ SelectArgs args) {
   extern __shared__ __align__(16) std::byte memory[];
@@ -136,11 +139,12 @@ __global__ void __launch_bounds__(kMaxSelectThreads)
   const int tiles = (rows + kPanelRows - 1) / kPanelRows;
   const int first_panel = shape.panel_begin[entry] + kv_head * tiles;
   const std::size_t unit = static_cast<std::size_t>(sequence) * args.cache.kv_heads + kv_head;
+  if constexpr (kAppends) ptx::launch_next_kernel();
   ptx::wait_for_previous_kernel();
   if (rows == 0) return;
 
   // Blocks that will be full and nobody's own at the next step.
-  const int known = (__ldg(args.cache.lengths + sequence) - 1) / kBlockTokens;
+  const int known = (__ldg(args.cache.lengths + sequence) + (kAppends ? 1 : 0) - 1) / kBlockTokens;
   const int sink = known > 0 ? args.sink : 0;
   const int n = known - sink;
   // The last warp has the fewest blocks.

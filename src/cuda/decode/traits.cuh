@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cuda/common/tile_layout.h"
+#include "cuda/decode/fresh_row.cuh"
 #include "cuda/decode/partition.cuh"
 #include "cuda/decode/walk.cuh"
 
@@ -26,14 +27,17 @@ struct States {
   }
 };
 
-template <int kDim, Phase kWhat, HighTier kHigh>
+// kAppend: the call appends the tokens that it attends from.
+template <int kDim, Phase kWhat, HighTier kHigh, bool kAppend = false>
 struct DecodeTraits {
   static constexpr int kHeadDim = kDim;
   static constexpr Phase kPhase = kWhat;
   static constexpr HighTier kTier = kHigh;
   static constexpr bool kNested = kTier == HighTier::kNested;
   static constexpr DeviceTileLayout kLayout{kDim};
+  static constexpr bool kAppends = kAppend;
   static constexpr bool kValues = kPhase != Phase::kScore;
+  static_assert(kValues || !kAppends);
   static constexpr bool kLowTier = kPhase != Phase::kDense;
 
   static_assert(kLowTier || !kNested, "a nested cache is dense where all of it is promoted");
@@ -59,10 +63,12 @@ struct DecodeTraits {
   static_assert(kKeyStageBytes % kTileAlignment == 0 && kWarpBytes % kTileAlignment == 0);
   static constexpr int kAnchorFloats = kPhase == Phase::kAttend ? kWindowPanels * kPanelRows : 0;
   static constexpr int kScratchWords = 32;  // to add up over warps
+  static constexpr int kFreshWords = kAppends ? FreshRow<kDim>::kWords : 0;
 
   static constexpr int shared_bytes(int warps) {
     const int warp = kWarpBytes + (kKeyStages + kValueStages) * 8 +
-                     kKeyStages * static_cast<int>(sizeof(Item)) + kAnchorFloats * 4;
+                     kKeyStages * static_cast<int>(sizeof(Item)) +
+                     (kAnchorFloats + kFreshWords) * 4;
     return warps * warp + (kMaxPieces * States::kFloats + kScratchWords) * 4;
   }
   // The share is static.

@@ -61,6 +61,14 @@ struct CallShape {
   std::int32_t panel_begin[kMaxSequences + 1] = {};  // panels of sequence i: kv head, then rows
 };
 
+// Tokens that a call appends, at most one a sequence, while their rows are not in the cache yet:
+// the append comes behind (cache/short_append.cu). can_load_pairs() is true of them.
+struct FreshTokens {
+  std::int32_t present = 0;
+  ConstTensorView k;  // [tokens, kv_heads, head_dim]
+  ConstTensorView v;
+};
+
 struct DecodeArgs {
   CacheView cache;
   const void* q = nullptr;  // [tokens, q_heads, head_dim]
@@ -73,6 +81,7 @@ struct DecodeArgs {
   std::int64_t out_head_stride = 0;
   float* lse = nullptr;            // [tokens, q_heads]
   float scale_log2 = 0;            // softmax scale times log2(e)
+  FreshTokens fresh;               // not when scoring
   std::int32_t crossover = 0;      // sequences with fewer tokens are computed in the high tier
   std::int32_t sink = 0;           // scoring: whether block 0 is forced
   std::int32_t anchors = 0;        // scoring: only forced blocks and this many of the heaviest set
@@ -88,6 +97,7 @@ struct DecodeArgs {
   float* partials = nullptr;          // [CTAs + panels + CTAs * kMaxPieces, 8 * head_dim]
   std::uint32_t* arrivals = nullptr;  // [panels], zero between calls
   CallShape shape;
+  NewPage new_page[kMaxSequences];  // of the sequences whose tokens are fresh
 };
 
 // From the masses of a call to the sets of the next.
@@ -103,7 +113,8 @@ struct SelectArgs {
   std::uint16_t* lists = nullptr;
   Budget budget;  // kFraction or kCount
   float tau = 0;
-  std::int32_t sink = 0;  // whether block 0 is forced
+  std::int32_t sink = 0;     // whether block 0 is forced
+  bool is_appended = false;  // one token of each sequence that its length does not count yet
   CallShape shape;
 };
 

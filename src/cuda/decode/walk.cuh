@@ -10,6 +10,19 @@
 
 namespace thriftattn::cuda {
 
+// Of a block's tiles or, of an open block in a nested cache, its rows.
+template <class T>
+[[nodiscard]] __device__ inline std::size_t cell_of(const DecodeArgs& args, const PanelItems& items,
+                                                    int block) {
+  int page = items.sequence;
+  if (T::kAppends && !T::kNested) {
+    page = args.new_page[items.entry].page_of(args.cache, items.sequence, block);
+  } else if (!T::kNested || !items.template is_open<T::kAppends>(block)) {
+    page = args.cache.page(items.sequence, block);
+  }
+  return args.cache.cell(page, items.kv_head);
+}
+
 template <class T>
 class Walk {
  public:
@@ -50,6 +63,13 @@ class Walk {
   [[nodiscard]] __device__ int items_of_warp() const {
     return is_dealt() && slot_ >= kOwn ? (end_ - item_ + share_.step - 1) / share_.step : end_;
   }
+  // Whether the block of a new token is among them.
+  [[nodiscard]] __device__ bool has_fresh() const {
+    if (items().fresh == 0 || at_anchor()) return false;
+    const int at = items().forced - 1 - piece().shift[kBoth];
+    if (at < 0 || at >= piece().end[kBoth]) return false;
+    return !is_dealt() || dealt(at) % share_.step == warp();
+  }
   // Only where has_item().
   [[nodiscard]] __device__ Item item() {
     if (ahead_ == 32) look_ahead();
@@ -73,6 +93,12 @@ class Walk {
     return share_.pieces[is_dealt() ? 0 : warp() + slot()];
   }
 
+  // Where items are dealt out, to warp i % step, the item of place i, and the place of item i: the
+  // first, the longest, go to the last warps, which may have one item less.
+  [[nodiscard]] __device__ int dealt(int i) const {
+    return i < share_.step ? min(share_.step, end_) - 1 - i : i;
+  }
+
   __device__ void look_ahead() {
     ahead_ = 0;
     int mine = item_ + static_cast<int>(threadIdx.x & 31) * share_.step;
@@ -83,8 +109,7 @@ class Walk {
       packed_ |= Item::kAnchor;
       return;
     }
-    // Of those dealt out the first, the longest, go to the last warps: they may have one item less.
-    if (is_dealt() && mine == warp()) mine = min(share_.step, end_) - 1 - mine;
+    if (is_dealt()) mine = dealt(mine);
     const Piece& piece = this->piece();
     int item_class = 0;
 #pragma unroll
@@ -118,10 +143,8 @@ class Walk {
 
   __device__ void place(const PanelItems& panel, int block, int item_class) {
     packed_ = static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(item_class) << 14;
-    const bool open = T::kNested && kBlockTokens * (block + 1) > panel.length;
-    if (open) packed_ |= Item::kOpenRows;
-    const int page = open ? panel.sequence : args_.cache.page(panel.sequence, block);
-    cell_ = static_cast<int>(args_.cache.cell(page, panel.kv_head));
+    if (T::kNested && panel.template is_open<T::kAppends>(block)) packed_ |= Item::kOpenRows;
+    cell_ = static_cast<int>(cell_of<T>(args_, panel, block));
     if (T::kNested || item_class != kKeyOnly) return;
     const std::byte* tile =
         args_.cache.low_k + static_cast<std::size_t>(cell_) * T::kLayout.k_bytes();

@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecodeNested128 = DecodeLaunch<128, HighTier::kNested>::kTable;
+const DecodeKernels kDecodeNested128 = DecodeLaunch<128, HighTier::kNested, false>::table();
 
 }  // namespace thriftattn::cuda

@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecodeNested256 = DecodeLaunch<256, HighTier::kNested>::kTable;
+const DecodeKernels kDecodeNested256 = DecodeLaunch<256, HighTier::kNested, false>::table();
 
 }  // namespace thriftattn::cuda

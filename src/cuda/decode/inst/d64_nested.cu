@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecodeNested64 = DecodeLaunch<64, HighTier::kNested>::kTable;
+const DecodeKernels kDecodeNested64 = DecodeLaunch<64, HighTier::kNested, false>::table();
 
 }  // namespace thriftattn::cuda
