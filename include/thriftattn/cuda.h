@@ -175,12 +175,15 @@ Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAtte
               CudaStream stream);
 
 // append of the tokens that q belongs to, k and v [tokens of q, kv_heads, head_dim], and attend:
-// the same results and the same errors, but both are checked before either is enqueued. With one
-// token a sequence and a state (or all in the high tier) attend does not wait for the append, which
-// goes on beside the choice of the next sets; a decode step is then shorter by most of what an
-// append takes. In a nested cache a block that such a token fills is still read as its 16-bit rows.
-// Where the device refuses a sequence's values (CudaKvCache::append), `out` of that sequence is not
-// specified.
+// the results of the two calls, but both are checked before either is enqueued. Attend does not
+// wait for the append, which follows it beside the choice of the next sets, where
+// - every sequence has one token or none, and those that have one were in the state's last call, or
+//   all of the call is computed in the high tier;
+// - k and v are F16 or BF16, rows begin at multiples of 4 bytes, and out and lse lie elsewhere.
+// Else the append comes first. In a nested cache a block that such a token fills is still read as
+// its 16-bit rows. Where the device refuses a sequence's values or a replay finds no page
+// (CudaKvCache::append), that sequence's out, lse and report are not specified, and its next step
+// may read all of it in the high tier.
 Status append_and_attend(const CudaAttendParams& params, const ConstTensorView& k,
                          const ConstTensorView& v, CudaKvCache& cache, CudaAttendPlan& plan,
                          CudaStream stream);

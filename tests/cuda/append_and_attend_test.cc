@@ -296,6 +296,36 @@ TEST_P(AppendAndAttend, RefusedValues) {
   }
 }
 
+// k is read before out is written.
+TEST_P(AppendAndAttend, OutMayLieOverK) {
+  const StepsShape shape{.lengths = {300, 130}, .steps = 1};
+  const Problem start = problem_of(shape);
+  Side apart(start, shape.steps, shape.residence);
+  Side over(start, shape.steps, shape.residence);
+  const Problem step = step_of(start, 1);
+  const Tensor rows = converted(random_rows(2, 2, 128, 2), DType::kF16);
+  const DeviceRows k = upload(rows);
+  Output outputs[2];
+  for (Side* side : {&apart, &over}) {
+    attend_once(*side, step);
+    DeviceCall call(step, side->filled.sequences, {});
+    call.params.state = &side->state;
+    ConstTensorView keys = k.view;
+    if (side == &over) {
+      keys.data = call.params.out.data;
+      ASSERT_EQ(cudaMemcpy(call.params.out.data, rows.bytes.data(), rows.bytes.size(),
+                           cudaMemcpyHostToDevice),
+                cudaSuccess);
+    }
+    const Status status =
+        append_and_attend(call.params, keys, k.view, side->filled.cache, side->plan, {});
+    outputs[side == &over ? 1 : 0] = call.finish(status, side->plan);
+  }
+  ASSERT_TRUE(outputs[0].status.ok() && outputs[1].status.ok());
+  EXPECT_TRUE(outputs[1].same_bits(outputs[0]));
+  expect_same_caches(over, apart);
+}
+
 TEST_P(AppendAndAttend, ErrorsChangeNothing) {
   const StepsShape shape{.lengths = {64, 64}};
   const Problem start = problem_of(shape);

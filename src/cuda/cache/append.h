@@ -61,8 +61,12 @@ struct AppendArgs {
 
 // Whether a tensor's rows can be read by two values of 16 bits (cache/row_pair.cuh).
 inline bool can_load_pairs(const ConstTensorView& view) {
+  const auto is_step = [](std::int64_t stride) {
+    return stride >= 0 && stride <= INT32_MAX && stride % 2 == 0;
+  };
   return view.dtype != DType::kF32 && reinterpret_cast<std::uintptr_t>(view.data) % 4 == 0 &&
-         view.token_stride % 2 == 0 && view.head_stride % 2 == 0 &&
+         is_step(view.token_stride) && is_step(view.head_stride) && view.tokens <= INT32_MAX &&
+         view.heads <= INT32_MAX &&
          view.token_stride * view.tokens + view.head_stride * view.heads <= INT32_MAX;
 }
 

@@ -16,6 +16,7 @@
 #include "cuda/cache/cache_impl.h"
 #include "cuda/decode/plan.h"
 #include "engine/validate.h"
+#include "numeric/dtype.h"
 
 namespace thriftattn {
 namespace cuda {
@@ -141,6 +142,26 @@ CallShape make_shape(const CudaAttendParams& params, int q_heads, int kv_heads) 
   return shape;
 }
 
+// Addresses [begin, end).
+struct Memory {
+  std::uintptr_t begin;
+  std::uintptr_t end;
+
+  Memory(const void* data, std::int64_t bytes)
+      : begin(reinterpret_cast<std::uintptr_t>(data)),
+        end(begin + static_cast<std::uintptr_t>(bytes)) {}
+  // Strides are not negative.
+  template <class View>
+  explicit Memory(const View& view)
+      : Memory(view.data,
+               (view.token_stride * view.tokens + view.head_stride * view.heads + view.dim) *
+                   numeric::dtype_bytes(view.dtype)) {}
+
+  [[nodiscard]] bool meets(const Memory& other) const {
+    return begin < other.end && other.begin < end;
+  }
+};
+
 // One attend call, whose parts are enqueued in turn.
 class Call {
  public:
@@ -177,8 +198,13 @@ class Call {
   // can follow.
   [[nodiscard]] bool can_lead_append(const ConstTensorView& k, const ConstTensorView& v) const {
     if (params_.q.tokens == 0 || !can_load_pairs(k) || !can_load_pairs(v)) return false;
+    const std::int64_t lse_bytes =
+        params_.lse == nullptr ? 0 : 4 * params_.q.tokens * plan_.q_heads;
+    for (const Memory& in : {Memory(k), Memory(v)}) {  // read once more behind the call
+      if (in.meets(Memory(params_.out)) || in.meets({params_.lse, lse_bytes})) return false;
+    }
     for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
-      if (params_.q_offsets[i + 1] - params_.q_offsets[i] > 1) return false;
+      if (q_len(i) > 1) return false;
     }
     return dense_ || (params_.state != nullptr && all_primed());
   }
@@ -208,7 +234,9 @@ class Call {
     if (Status s = attend(scratch ? plan_.floor.data() : nullptr); !s.ok()) return s;
     if (params_.state == nullptr) return {};
     if (!params_.refresh && !scratch) return {};
-    for (const SequenceId id : params_.sequences) params_.state->impl().primed[id] = true;
+    for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
+      if (q_len(i) > 0) params_.state->impl().primed[params_.sequences[i]] = true;
+    }
     return select(plan_.row_lse.data(), tau_ > 0 ? plan_.fates.data() : nullptr);
   }
 
@@ -221,13 +249,17 @@ class Call {
   }
   // Tokens of a sequence of the call.
   [[nodiscard]] std::int64_t length(std::size_t i) const {
-    const std::int64_t own = params_.q_offsets[i + 1] - params_.q_offsets[i];
-    return cache_.length(params_.sequences[i]).value() + (fresh_ == Fresh::kAll ? own : 0);
+    return cache_.length(params_.sequences[i]).value() + (fresh_ == Fresh::kAll ? q_len(i) : 0);
+  }
+  [[nodiscard]] std::int64_t q_len(std::size_t i) const {
+    return params_.q_offsets[i + 1] - params_.q_offsets[i];
   }
   [[nodiscard]] bool all_primed() const {
     const std::vector<bool>& primed = params_.state->impl().primed;
-    return std::all_of(params_.sequences.begin(), params_.sequences.end(),
-                       [&](SequenceId id) { return primed[id]; });
+    for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
+      if (q_len(i) > 0 && !primed[params_.sequences[i]]) return false;
+    }
+    return true;
   }
 
   // Whether leaving the tail out saves more than its anchors cost. Each warp scores one of every
