@@ -150,12 +150,14 @@ struct Memory {
   Memory(const void* data, std::int64_t bytes)
       : begin(reinterpret_cast<std::uintptr_t>(data)),
         end(begin + static_cast<std::uintptr_t>(bytes)) {}
-  // Strides are not negative.
+  // From the first element to the last one. Strides are not negative.
   template <class View>
   explicit Memory(const View& view)
-      : Memory(view.data,
-               (view.token_stride * view.tokens + view.head_stride * view.heads + view.dim) *
-                   numeric::dtype_bytes(view.dtype)) {}
+      : Memory(view.data, view.tokens <= 0 || view.heads <= 0
+                              ? 0
+                              : (view.token_stride * (view.tokens - 1) +
+                                 view.head_stride * (view.heads - 1) + view.dim) *
+                                    numeric::dtype_bytes(view.dtype)) {}
 
   [[nodiscard]] bool meets(const Memory& other) const {
     return begin < other.end && other.begin < end;
