@@ -7,6 +7,7 @@
 
 #include "cuda/cache/row_pair.cuh"
 #include "cuda/decode/panel_items.cuh"
+#include "cuda/decode/row_places.h"
 
 namespace thriftattn::cuda {
 
@@ -26,14 +27,16 @@ class FreshRow {
     const DeviceTileLayout layout{kHeadDim};
     const int token = args.shape.q_begin[items.entry];
     const auto slot = static_cast<unsigned>(items.length - 1) % kBlockTokens;
-    const int at = static_cast<int>(slot & kFirstQuarter);
+    const int at = static_cast<int>(in_first_quarter(slot));
     __syncwarp();
-    memory[kHeadDim + lane] = static_cast<std::uint32_t>(layout.high_k(at, key_dim(lane)) |
-                                                         layout.high_v(at, value_dim(lane)) << 16);
+    memory[kHeadDim + lane] =
+        static_cast<std::uint32_t>(layout.high_k(at, Places::key_dim(lane)) |
+                                   layout.high_v(at, Places::value_dim(lane)) << 16);
 #pragma unroll 1
     for (int i = lane; i < kHeadDim / 2; i += 32) {
-      const std::uint32_t k = RowPair::load(args.fresh.k, token, items.kv_head, key_dim(i));
-      const std::uint32_t v = RowPair::load(args.fresh.v, token, items.kv_head, value_dim(i));
+      const std::uint32_t k = RowPair::load(args.fresh.k, token, items.kv_head, Places::key_dim(i));
+      const std::uint32_t v =
+          RowPair::load(args.fresh.v, token, items.kv_head, Places::value_dim(i));
       // 0 spoils nothing, and the append behind the call will refuse the token.
       memory[i] = RowPair::is_finite(k) ? k : 0;
       memory[kHeadDim / 2 + i] = RowPair::is_finite(v) ? v : 0;
@@ -48,12 +51,12 @@ class FreshRow {
 #pragma unroll
     for (int j = 0; j < kHeadDim / 64; ++j) {
       if constexpr (kKeys) {
-        ptx::store_shared(quarter + (places & 0xffffu) + j * kNext, memory_[32 * j + lane]);
+        ptx::store_shared(quarter + (places & 0xffffu) + j * Places::kNext, memory_[32 * j + lane]);
       } else {
         const std::uint32_t pair = memory_[kHeadDim / 2 + 32 * j + lane];
-        const std::uint32_t to = quarter + (places >> 16) + j * kNext;
+        const std::uint32_t to = quarter + (places >> 16) + j * Places::kNext;
         ptx::store_shared(to, static_cast<std::uint16_t>(pair));
-        ptx::store_shared(to + kNextDim, static_cast<std::uint16_t>(pair >> 16));
+        ptx::store_shared(to + Places::kNextDim, static_cast<std::uint16_t>(pair >> 16));
       }
     }
     // For all lanes, and before what the copy engine will put in its place.
@@ -62,27 +65,8 @@ class FreshRow {
   }
 
  private:
-  // First dim of the i-th pair. From a lane's pair to its next one it is kNext bytes.
-  [[nodiscard]] __device__ static constexpr int key_dim(int i) {
-    return (i / 32 * 2 + i / 16 % 2) * 32 + i / 2 % 4 * 8 + i / 8 % 2 * 4 + i % 2 * 2;
-  }
-  [[nodiscard]] __device__ static constexpr int value_dim(int i) { return 2 * i; }
-  static constexpr int kNext = 2048;
-  static constexpr int kNextDim = 64;  // of V
-  // The slot's bits that say where in its quarter it lies, for K and V alike.
-  static constexpr unsigned kFirstQuarter = ~0x24u;
-
-  static constexpr DeviceTileLayout kLayout{kHeadDim};
-  static_assert(kLayout.high_k(63, 8) - kLayout.high_k(63 & kFirstQuarter, 8) ==
-                3 * kLayout.quarter_bytes());
-  static_assert(kLayout.high_v(63, 8) - kLayout.high_v(63 & kFirstQuarter, 8) ==
-                3 * kLayout.quarter_bytes());
-  static_assert(kHeadDim == 64 ||
-                kLayout.high_k(5, key_dim(45)) - kLayout.high_k(5, key_dim(13)) == kNext);
-  static_assert(kHeadDim == 64 ||
-                kLayout.high_v(5, value_dim(45)) - kLayout.high_v(5, value_dim(13)) == kNext);
-  static_assert(kLayout.high_v(5, 7) - kLayout.high_v(5, 6) == kNextDim);
-  static_assert(kLayout.quarter_bytes() <= 1 << 16);
+  using Places = RowPlaces<kHeadDim>;
+  static_assert(DeviceTileLayout{kHeadDim}.quarter_bytes() <= 1 << 16);  // two in a word
 
   std::uint32_t* memory_;
 };

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cuda/common/ptx.cuh"
+#include "cuda/decode/row_places.h"
 #include "cuda/decode/types.h"
 
 namespace thriftattn::cuda {
@@ -134,7 +135,7 @@ __device__ inline void add_fresh(const DecodeArgs& args, PanelItems& items) {
   if (slot == 0 && !args.new_page[items.entry].has_room(args.cache, items.sequence, block)) {
     return;
   }
-  items.fresh = static_cast<std::int16_t>(1 + slot / 32 * 2 + slot % 8 / 4);
+  items.fresh = static_cast<std::int16_t>(quarter_of(slot, 1));
   ++items.length;
 }
 
