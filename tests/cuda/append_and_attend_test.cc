@@ -5,6 +5,7 @@
 
 #include "cuda/cache/snapshot.h"
 #include "cuda/captured.h"
+#include "cuda/decode/plan.h"
 #include "cuda/device_run.h"
 
 namespace thriftattn::testing {
@@ -20,6 +21,7 @@ struct StepsShape {
   std::int64_t q_len = 1;
   Residence residence = Residence::kDevice;
   std::uint64_t seed = 0;
+  int gap = 4;  // elements between rows of V
 };
 
 // A cache and the state of its steps.
@@ -65,6 +67,16 @@ class AppendAndAttend : public OnHighTier {
   static Output attend_once(Side& side, const Problem& step) {
     return run_device(step, side.filled, side.plan, {}, &side.state);
   }
+  static Output append_and_attend_once(Side& side, const Problem& step, const ConstTensorView& k,
+                                       const ConstTensorView& v) {
+    DeviceCall call(step, side.filled.sequences, {});
+    call.params.state = &side.state;
+    return call.finish(append_and_attend(call.params, k, v, side.filled.cache, side.plan, {}),
+                       side.plan);
+  }
+  void refuses_values(DType dtype);
+  // Whether the last call's append came behind its attend.
+  static bool append_was_behind(const Side& side) { return side.plan.impl().last_fresh == 1; }
 
   // Steps of both kinds give the same results, and leave the same caches.
   static void expect_same_steps(const StepsShape& shape, const RunOptions& options = {},
@@ -80,7 +92,7 @@ class AppendAndAttend : public OnHighTier {
                          shape.kv_dtype);
       };
       const DeviceRows k = upload(rows(1));
-      const DeviceRows v = upload(rows(2), 3);
+      const DeviceRows v = upload(rows(2), shape.gap);
       const auto run = [&](Side& side, bool at_once) {
         DeviceCall call(step, side.filled.sequences, options);
         if (with_state) call.params.state = &side.state;
@@ -99,6 +111,10 @@ class AppendAndAttend : public OnHighTier {
       const Output got = run(together, true);
       ASSERT_TRUE(want.status.ok()) << want.status.message();
       ASSERT_TRUE(got.status.ok()) << got.status.message();
+      const bool dense = options.attend.selection.budget.kind == Budget::Kind::kAll;
+      const bool pairs = shape.kv_dtype != DType::kF32 && shape.gap % 2 == 0;
+      EXPECT_EQ(append_was_behind(together),
+                pairs && shape.q_len == 1 && (dense || (with_state && i > 0)));
       SCOPED_TRACE("step " + std::to_string(i));
       expect_same_rows(step, together, got, want);
       if (HasFailure()) return;
@@ -163,7 +179,10 @@ TEST_P(AppendAndAttend, HeadDimsAndTypes) {
   }
 }
 
-// A unit of several panels stores its row more than once.
+// Rows that cannot be read by pairs.
+TEST_P(AppendAndAttend, OddStrides) { expect_same_steps({.steps = 3, .seed = 9, .gap = 3}); }
+
+// A unit of several panels puts its row into each.
 TEST_P(AppendAndAttend, LargeGroups) {
   expect_same_steps({.group = 20, .lengths = {3000, 127, 64}, .steps = 5});
 }
@@ -208,7 +227,8 @@ TEST_P(AppendAndAttend, Graphs) {
   direct_call.params.state = &direct.state;
   replayed_call.params.state = &replayed.state;
   const auto rows = [&](int i) {
-    return random_rows(step.q.tokens, 2, 128, 900 + static_cast<std::uint64_t>(i));
+    return converted(random_rows(step.q.tokens, 2, 128, 900 + static_cast<std::uint64_t>(i)),
+                     DType::kF16);
   };
   const DeviceRows staged = upload(rows(0));
   const auto stage = [&](int i) {
@@ -227,6 +247,7 @@ TEST_P(AppendAndAttend, Graphs) {
   ASSERT_TRUE(replayed.filled.cache.synchronize({}).ok());
   Captured graph;
   graph.capture([&] { run(replayed_call, replayed, graph.stream()); });
+  EXPECT_TRUE(append_was_behind(replayed));
   for (int i = 1; i < shape.steps; ++i) {
     stage(i);
     run(direct_call, direct, {});
@@ -250,7 +271,7 @@ TEST_P(AppendAndAttend, Graphs) {
 }
 
 // What the device refuses leaves the other sequences and the cache as an append would.
-TEST_P(AppendAndAttend, RefusedValues) {
+void AppendAndAttend::refuses_values(DType dtype) {
   for (const std::int64_t length : {190, 191, 192}) {  // inside a block, its last token, the first
     if (GetParam() == HighTier::kNested && length == 191) continue;  // other bits: expect_same_rows
     const StepsShape shape{.lengths = {length, length}, .steps = 4};
@@ -261,15 +282,13 @@ TEST_P(AppendAndAttend, RefusedValues) {
     const Tensor good = random_rows(2, 2, 128, 2);
     Tensor bad = good;
     bad.set(2 * 128 + 128 + 9, std::numeric_limits<double>::infinity());
-    const DeviceRows k = upload(good);
-    const DeviceRows v = upload(bad);
+    const DeviceRows k = upload(converted(good, dtype));
+    const DeviceRows v = upload(converted(bad, dtype));
     attend_once(side, step);
     attend_once(want, step);
-    DeviceCall call(step, side.filled.sequences, {});
-    call.params.state = &side.state;
-    ASSERT_TRUE(
-        append_and_attend(call.params, k.view, v.view, side.filled.cache, side.plan, {}).ok());
-    const Output output = call.finish({}, side.plan);
+    const Output output = append_and_attend_once(side, step, k.view, v.view);
+    ASSERT_TRUE(output.status.ok()) << output.status.message();
+    EXPECT_EQ(append_was_behind(side), dtype == DType::kF16);
     const Status status = side.filled.cache.synchronize({});
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
     for (const char* word : {"v: value", "token 1", "kv head 1", "dim 9"}) {
@@ -286,14 +305,14 @@ TEST_P(AppendAndAttend, RefusedValues) {
     const Problem next = step_of(start, 3);
     const Output after = attend_once(side, next);
     expect_device_oracle(next, side.filled, {}, after);
-    DeviceCall again(next, side.filled.sequences, {});
-    again.params.state = &side.state;
-    ASSERT_TRUE(
-        append_and_attend(again.params, k.view, k.view, side.filled.cache, side.plan, {}).ok());
-    const Output last = again.finish({}, side.plan);
+    const Output last = append_and_attend_once(side, next, k.view, k.view);
+    ASSERT_TRUE(last.status.ok()) << last.status.message();
     EXPECT_TRUE(side.filled.cache.synchronize({}).ok());
     expect_device_oracle(next, side.filled, {}, last);
   }
+}
+TEST_P(AppendAndAttend, RefusedValues) {
+  for (const DType dtype : {DType::kF32, DType::kF16}) refuses_values(dtype);
 }
 
 // k is read before out is written.
@@ -320,6 +339,7 @@ TEST_P(AppendAndAttend, OutMayLieOverK) {
     const Status status =
         append_and_attend(call.params, keys, k.view, side->filled.cache, side->plan, {});
     outputs[side == &over ? 1 : 0] = call.finish(status, side->plan);
+    EXPECT_EQ(append_was_behind(*side), side == &apart);
   }
   ASSERT_TRUE(outputs[0].status.ok() && outputs[1].status.ok());
   EXPECT_TRUE(outputs[1].same_bits(outputs[0]));
