@@ -238,7 +238,7 @@ Status check_tensors(const CudaKvCache::Impl& impl, const ConstTensorView& k,
 }  // namespace
 
 Status cuda::append(CudaKvCache::Impl& impl, const AppendRequest& request, CudaStream stream) {
-  const auto& [sequences, offsets, k, v, attend] = request;
+  const auto& [sequences, offsets, k, v, attend, attended] = request;
   if (Status s = check_tensors(impl, k, v); !s.ok()) return s;
   if (Status s = kv::check_offsets(sequences.size(), offsets, k.tokens); !s.ok()) return s;
   const DeviceScope scope(impl.config.device);
@@ -257,7 +257,7 @@ Status cuda::append(CudaKvCache::Impl& impl, const AppendRequest& request, CudaS
   args.numerics = impl.config.numerics;
   args.bad_keys = impl.bad_keys.data();
   args.queue = impl.queue.data();
-  args.behind_attend = attend != nullptr;
+  args.attended = attended;
   return settle(impl, counted, enqueue_append(impl, call, args));
 }
 

@@ -25,10 +25,7 @@ __device__ inline std::uint64_t check_room(const CacheView& view, const AppendEn
                                            int length, int tokens) {
   const std::int64_t end = std::int64_t{length} + tokens;
   for (std::int64_t block = length / kBlockTokens; block * kBlockTokens < end; ++block) {
-    if (block < view.max_blocks &&
-        entry.new_page.has_room(view, entry.sequence, static_cast<int>(block))) {
-      continue;
-    }
+    if (entry.new_page.has_room(view, entry.sequence, static_cast<int>(block))) continue;
     return FaultKey::pack(FaultCode::kRoom, entry.begin, 0, 0);
   }
   return kNoFault;

@@ -166,7 +166,7 @@ __device__ void append_sequence(const AppendArgs& args) {
   const ShortAppend call{entry, args.view.lengths[entry.sequence],
                          args.entries[index + 1].begin - entry.begin};
   std::uint64_t key = kNoFault;
-  if (!args.behind_attend) {
+  if (!args.behind_attend()) {
     key = check_rows<kHeadDim>(args, entry, call.tokens);
   } else if (!can_store_pairs<kHeadDim>(args, entry.begin)) {
     key = 0;  // which one, will be seen
@@ -181,7 +181,7 @@ __device__ void append_sequence(const AppendArgs& args) {
   const bool refused = __syncthreads_or(key != kNoFault) != 0;
   if (threadIdx.x == 0 && has_jobs) publish_jobs(args, call, refused);
   if (refused) {
-    if (args.behind_attend) key = min(room, check_rows<kHeadDim>(args, entry, call.tokens));
+    if (args.behind_attend()) key = min(room, check_rows<kHeadDim>(args, entry, call.tokens));
     if (key != kNoFault) atomicMin(&first_key, static_cast<unsigned long long>(key));
     __syncthreads();
   }
@@ -189,7 +189,7 @@ __device__ void append_sequence(const AppendArgs& args) {
     if (call.is_job(block)) continue;
     const int page = entry.new_page.page_of(args.view, entry.sequence, block);
     const std::size_t cell = args.view.rows_cell(entry.sequence, page, 0);
-    if (args.behind_attend) {
+    if (args.behind_attend()) {
       store_pairs<kHeadDim>(args, call.rows(block), cell);
     } else {
       store_rows<kHeadDim>(args, call.rows(block), cell);
@@ -200,7 +200,11 @@ __device__ void append_sequence(const AppendArgs& args) {
     const std::size_t row = static_cast<std::size_t>(entry.sequence) * args.view.max_blocks;
     args.view.block_table[row + entry.new_page.block] = entry.new_page.page;
   }
-  if (args.behind_attend) ptx::wait_for_previous_kernel();
+  if (args.behind_attend()) {
+    ptx::wait_for_previous_kernel();
+    const int fresh = room == kNoFault ? 1 : 0;
+    args.attended[entry.sequence] = {call.length + fresh, fresh};
+  }
   if (refused) {
     record_fault(args, entry.sequence, first_key);
   } else {
@@ -258,7 +262,7 @@ template <int kHeadDim>
 cudaError_t launch(const AppendArgs& args, cudaStream_t stream) {
   const int workers = std::min(kWorkers, 2 * args.view.kv_heads * args.count);
   const int grid = args.count + workers;
-  if (args.behind_attend) {
+  if (args.behind_attend()) {
     return launch_chained(short_append_kernel<kHeadDim>, grid, kAppendThreads, 0, stream, args);
   }
   short_append_kernel<kHeadDim><<<static_cast<unsigned>(grid), kAppendThreads, 0, stream>>>(args);

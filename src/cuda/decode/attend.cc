@@ -222,7 +222,7 @@ class Call {
   Status run() {
     plan_.last = decode_.shape;
     plan_.last_cache = decode_.cache;
-    plan_.last_fresh = decode_.fresh.present;
+    plan_.append_was_behind = decode_.fresh.present != 0;
     plan_.called = true;
     if (decode_.shape.panels == 0) return {};
     if (dense_) return attend(nullptr);
@@ -299,7 +299,9 @@ class Call {
                     .tau = tau_,
                     .sink = decode_.sink,
                     .is_appended = decode_.fresh.present != 0,
-                    .shape = decode_.shape};
+                    .shape = decode_.shape,
+                    .new_page = {}};
+    if (args.is_appended) std::copy_n(decode_.new_page, args.shape.batch, args.new_page);
     if (selection.policy != Policy::kFp4Mass) {
       if (Status s = rank(); !s.ok()) return s;
       args.ranks = plan_.ranks.data();
@@ -366,6 +368,7 @@ Status append_and_attend(const CudaAttendParams& params, const ConstTensorView& 
   cuda::Call call(params, cache, plan.impl(), handle, Fresh::kAll);
   cuda::AppendRequest request{params.sequences, params.q_offsets, k, v};
   if (call.can_lead_append(k, v)) {
+    request.attended = plan.impl().attended.data();
     request.attend = [&] {
       call.read_fresh(k, v);
       return call.run();

@@ -41,6 +41,7 @@ Status allocate(const CudaKvCache& cache, CudaAttendPlan::Impl& plan) {
   if (s.ok()) s = plan.headers.allocate(parts, "partial sums");
   if (s.ok()) s = plan.partials.allocate(partials * kPanelRows * plan.head_dim, "partial sums");
   if (s.ok()) s = plan.arrivals.allocate(panels, "arrival counters");
+  if (s.ok()) s = plan.attended.allocate(cache.config().max_sequences, "attended lengths");
   return s;
 }
 
@@ -117,7 +118,7 @@ std::int64_t CudaAttendPlan::device_bytes() const {
   const Impl& p = *impl_;
   return p.scratch.sets.bytes() + p.scratch.lists.bytes() + p.masses.bytes() + p.fates.bytes() +
          p.row_lse.bytes() + p.floor.bytes() + p.ranks.bytes() + p.headers.bytes() +
-         p.partials.bytes() + p.arrivals.bytes();
+         p.partials.bytes() + p.arrivals.bytes() + p.attended.bytes();
 }
 
 Result<CudaAttendState> CudaAttendState::create(const CudaKvCache& cache, int q_heads) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda/cache/append.h"
 #include "cuda/cache/cache_view.h"
 #include "cuda/common/device_buffer.h"
 #include "cuda/decode/launch.h"
@@ -58,11 +59,12 @@ struct CudaAttendPlan::Impl {
   cuda::DeviceBuffer<cuda::PartialHeader> headers;
   cuda::DeviceBuffer<float> partials;
   cuda::DeviceBuffer<std::uint32_t> arrivals;
+  cuda::DeviceBuffer<cuda::AttendedLength> attended;  // [max_sequences of the cache]
 
   // Of the last call, for report().
   cuda::CallShape last;
   cuda::CacheView last_cache;
-  int last_fresh = 0;  // tokens of each sequence that were appended behind it
+  bool append_was_behind = false;  // then lengths are those of `attended`
   bool called = false;
 };
 

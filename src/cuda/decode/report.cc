@@ -18,7 +18,7 @@ struct Outcome {
   std::vector<std::uint8_t> fates;   // [panels, max_blocks]
   std::vector<float> masses;         // [panels, max_blocks, 8]
   std::vector<float> row_lse;        // [panels, 8]
-  std::vector<std::int32_t> length;  // [batch]
+  std::vector<AttendedLength> attended;  // [batch]
 };
 
 template <class T>
@@ -35,11 +35,15 @@ Status read_outcome(const CudaAttendPlan::Impl& plan, cudaStream_t stream, Outco
   Status s = copy_to_host(plan.fates.data(), cells, outcome.fates, stream);
   if (s.ok()) s = copy_to_host(plan.masses.data(), cells * kPanelRows, outcome.masses, stream);
   if (s.ok()) s = copy_to_host(plan.row_lse.data(), panels * kPanelRows, outcome.row_lse, stream);
-  outcome.length.resize(static_cast<std::size_t>(plan.last.batch));
+  outcome.attended.resize(static_cast<std::size_t>(plan.last.batch));
   for (int i = 0; i < plan.last.batch && s.ok(); ++i) {
+    const std::int32_t sequence = plan.last.sequence[i];
+    const bool behind = plan.append_was_behind;
+    const void* from = behind ? static_cast<const void*>(plan.attended.data() + sequence)
+                              : plan.last_cache.lengths + sequence;
+    const std::size_t bytes = behind ? sizeof(AttendedLength) : sizeof(std::int32_t);
     s = to_status(
-        cudaMemcpyAsync(&outcome.length[i], plan.last_cache.lengths + plan.last.sequence[i],
-                        sizeof(std::int32_t), cudaMemcpyDeviceToHost, stream),
+        cudaMemcpyAsync(&outcome.attended[i], from, bytes, cudaMemcpyDeviceToHost, stream),
         "report");
   }
   return s.ok() ? to_status(cudaStreamSynchronize(stream), "report") : s;
@@ -61,10 +65,10 @@ void add_high_bytes(const DeviceTileLayout& layout, bool has_rows, int low_bytes
 }
 
 void add_report(const CudaAttendPlan::Impl& plan, const PanelPlace& place, const float* masses,
-                const float* row_lse, const std::uint8_t* fates, std::int64_t length,
+                const float* row_lse, const std::uint8_t* fates, AttendedLength length,
                 AttendReport& report) {
   const DeviceTileLayout layout{plan.head_dim};
-  const std::int64_t blocks = kv::blocks_of(length);
+  const std::int64_t blocks = kv::blocks_of(length.tokens);
   report.rows += place.rows;
   report.units += 1;
   for (std::int64_t b = 0; b < blocks; ++b) {
@@ -78,7 +82,7 @@ void add_report(const CudaAttendPlan::Impl& plan, const PanelPlace& place, const
     report.promoted_k += !forced && high_k;
     report.promoted_v += !forced && high_v;
     report.tail += tail;
-    const bool is_open = (b + 1) * kBlockTokens > length - plan.last_fresh;
+    const bool is_open = (b + 1) * kBlockTokens > length.tokens - length.fresh;
     const bool has_rows = plan.high_tier == HighTier::kRows16 || is_open;
     if (high_k) {
       add_high_bytes(layout, has_rows, layout.k_bytes(), report);
@@ -134,7 +138,7 @@ Status report(const CudaAttendPlan& plan, CudaStream stream, AttendReport* repor
   for (int i = 0; i < p.last.batch; ++i) {
     const int rows = (p.last.q_begin[i + 1] - p.last.q_begin[i]) * p.last.group;
     const int tiles = (rows + kPanelRows - 1) / kPanelRows;
-    const std::int64_t blocks = kv::blocks_of(outcome.length[i]);
+    const std::int64_t blocks = kv::blocks_of(outcome.attended[i].tokens);
     for (int local = 0; local < p.kv_heads * tiles; ++local) {
       const int panel = p.last.panel_begin[i] + local;
       const int first_row = local % tiles * kPanelRows;
@@ -143,7 +147,7 @@ Status report(const CudaAttendPlan& plan, CudaStream stream, AttendReport* repor
       const std::uint8_t* fates = outcome.fates.data() + cell;
       if (report != nullptr) {
         add_report(p, place, outcome.masses.data() + cell * kPanelRows,
-                   outcome.row_lse.data() + panel * kPanelRows, fates, outcome.length[i], *report);
+                   outcome.row_lse.data() + panel * kPanelRows, fates, outcome.attended[i], *report);
       }
       if (trace != nullptr) add_trace(p.last, place, fates, blocks, *trace);
     }

@@ -119,6 +119,17 @@ __device__ inline void finish_sets(const SelectArgs& args, const SelectShared& s
   sets.anchors = sink + min(kMaxAnchors - sink, known - sink);
 }
 
+// Tokens of a sequence. kAppends: with the one that is appended, where it has room.
+template <bool kAppends>
+__device__ inline int tokens_of(const SelectArgs& args, int entry, int sequence) {
+  const int length = __ldg(args.cache.lengths + sequence);
+  if (!kAppends) return length;
+  const bool has_room =
+      length % kBlockTokens != 0 ||
+      args.new_page[entry].has_room(args.cache, sequence, length / kBlockTokens);
+  return length + (has_room ? 1 : 0);
+}
+
 // kAppends: one token of each sequence is not counted by its length yet. The kernel behind this one
 // appends it, and starts beside it.
 template <bool kAppends>
@@ -144,7 +155,7 @@ __global__ void __launch_bounds__(kMaxSelectThreads)
   if (rows == 0) return;
 
   // Blocks that will be full and nobody's own at the next step.
-  const int known = (__ldg(args.cache.lengths + sequence) + (kAppends ? 1 : 0) - 1) / kBlockTokens;
+  const int known = (tokens_of<kAppends>(args, entry, sequence) - 1) / kBlockTokens;
   const int sink = known > 0 ? args.sink : 0;
   const int n = known - sink;
   // The last warp has the fewest blocks.

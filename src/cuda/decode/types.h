@@ -116,6 +116,7 @@ struct SelectArgs {
   std::int32_t sink = 0;     // whether block 0 is forced
   bool is_appended = false;  // one token of each sequence that its length does not count yet
   CallShape shape;
+  NewPage new_page[kMaxSequences];  // of the sequences whose tokens are appended
 };
 
 }  // namespace thriftattn::cuda
