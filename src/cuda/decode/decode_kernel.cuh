@@ -161,7 +161,7 @@ class Warp {
     if (item.item_class() < kLow) {
       if (!T::kNested && item.item_class() == kKeyOnly) logits.exponent = item.v_exponent();
       if (kBlockTokens * (item.block() + 1) > items.first_position() + 1) {
-        rows_.mask(s, items, args_.shape.group, item.block(), lane_);
+        rows_.mask(s, items, args_.shape.group, item.block(), 0, lane_);
       }
     }
     if (!Stages<T>::are_rows(Stages<T>::of_value(item))) {
@@ -174,29 +174,13 @@ class Warp {
     account(walk, item, part, newer);
   }
 
-  // Moves the reference of rows to this block's largest where that is higher; weights that still
-  // wait for V move too. The reference is a whole number, so that factors are powers of two. False
-  // where none moved: a row is NaN.
+  // Raises the references to this block's largest, and brings there what is summed, and the weights
+  // that still wait for V. False where none moved.
   __device__ bool raise_reference(const Walk<T>& walk, const typename Math::Scores& s,
                                   const Logits& logits, Pending<T>& older) {
-    float top[2];
-    rows_.find_top(s, logits, top);
     float factor[2];
-    bool moves = false;
-#pragma unroll
-    for (int c = 0; c < 2; ++c) {
-      moves |= top[c] > rows_.reference[c];
-      const float reference =
-          top[c] > rows_.reference[c] ? ceilf(top[c]) : rows_.reference[c];  // NaN moves nothing
-      factor[c] = ptx::exp2_approx(rows_.reference[c] - reference);
-      rows_.reference[c] = reference;
-      rows_.sum[c] *= factor[c];
-#pragma unroll
-      for (int i = 0; i < Math::kSteps; ++i) {
-        sums_[i][c] *= factor[c];
-        sums_[i][2 + c] *= factor[c];
-      }
-    }
+    const bool moves = rows_.raise(s, logits, factor);
+    Math::scale(sums_, factor);
     if (has_tail_sums(walk)) {
       tail_sums(walk)[0] *= factor[0];
       tail_sums(walk)[1] *= factor[1];
@@ -210,7 +194,7 @@ class Warp {
     for (int i = 0; i < 8; ++i) {
       older.p[i / 4][i % 4] = ptx::multiply_half2(older.p[i / 4][i % 4], pair);
     }
-    return __any_sync(~0u, moves);
+    return moves;
   }
 
   // Sums and records the masses of a block, and decides whether its V is read.

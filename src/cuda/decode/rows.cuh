@@ -85,9 +85,11 @@ struct Rows {
     for (int c = 0; c < 2; ++c) factor[c] = __shfl_sync(~0u, mine, 4 * (2 * (lane & 3) + c));
   }
 
+  // Scores come by quarters of a block, those from `quarter` on: kQuarters of them or one.
   // Tokens of the block that a row does not see get -inf.
-  __device__ void mask(typename Math::Scores& s, const PanelItems& items, int group, int block,
-                       int lane) const {
+  template <int kCount>
+  __device__ void mask(float (&s)[kCount][4], const PanelItems& items, int group, int block,
+                       int quarter, int lane) const {
     int last[2];
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
@@ -96,25 +98,26 @@ struct Rows {
                                     : INT_MAX;
     }
 #pragma unroll
-    for (int mt = 0; mt < 4; ++mt) {
+    for (int mt = 0; mt < kCount; ++mt) {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
-        const int token = kBlockTokens * block + token_of(2 * mt + e / 2, lane >> 2);
+        const int token = kBlockTokens * block + token_of(2 * (quarter + mt) + e / 2, lane >> 2);
         if (token > last[e % 2]) s[mt][e] = -INFINITY;
       }
     }
   }
 
-  // Weights of 64 scores, and their sums relative to the reference; false where a sum is not
-  // finite.
-  __device__ bool weigh(const typename Math::Scores& s, const Logits& logits,
-                        typename Math::Weights& p, float (&part)[2]) const {
+  // Weights of scores, two words a quarter, and their sums relative to the reference; false where a
+  // sum is not finite.
+  template <int kCount>
+  __device__ bool weigh(const float (&s)[kCount][4], const Logits& logits,
+                        std::uint32_t (&p)[(kCount + 1) / 2][4], float (&part)[2]) const {
     float base[2];
 #pragma unroll
     for (int c = 0; c < 2; ++c) base[c] = logits.mean[c] - reference[c] - logits.down;
     float total[4] = {};
 #pragma unroll
-    for (int mt = 0; mt < 4; ++mt) {
+    for (int mt = 0; mt < kCount; ++mt) {
       float w[4];
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
@@ -131,14 +134,38 @@ struct Rows {
     return __all_sync(~0u, fabsf(total[0]) < INFINITY && fabsf(total[1]) < INFINITY);
   }
 
-  // Largest s + exponent of the block's rows, over the warp.
-  __device__ void find_top(const typename Math::Scores& s, const Logits& logits,
-                           float (&top)[2]) const {
+  // Moves the references to the largest s + exponent of these scores where that is higher, to a
+  // whole number, so that factors are powers of two: factor[c] is what brings sums there. False
+  // where none moved: a row is NaN.
+  template <int kCount>
+  __device__ bool raise(const float (&s)[kCount][4], const Logits& logits, float (&factor)[2]) {
+    float top[2];
+    find_top(s, logits, top);
+    bool moves = false;
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+      moves |= top[c] > reference[c];
+      const float raised =
+          top[c] > reference[c] ? ceilf(top[c]) : reference[c];  // NaN moves nothing
+      factor[c] = ptx::exp2_approx(reference[c] - raised);
+      reference[c] = raised;
+      sum[c] *= factor[c];
+    }
+    return __any_sync(~0u, moves);
+  }
+
+ private:
+  static constexpr std::uint32_t kNaNs = 0x7fff7fffu;  // half2
+
+  // Largest s + exponent of the rows, over the warp.
+  template <int kCount>
+  __device__ static void find_top(const float (&s)[kCount][4], const Logits& logits,
+                                  float (&top)[2]) {
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
       float largest = s[0][c];
 #pragma unroll
-      for (int i = 1; i < 8; ++i) largest = fmaxf(largest, s[i / 2][i % 2 * 2 + c]);
+      for (int i = 1; i < 2 * kCount; ++i) largest = fmaxf(largest, s[i / 2][i % 2 * 2 + c]);
 #pragma unroll
       for (int d = 4; d < 32; d *= 2) {
         largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, d));
@@ -146,9 +173,6 @@ struct Rows {
       top[c] = fmaf(largest, logits.up[c], logits.mean[c]) + logits.exponent;
     }
   }
-
- private:
-  static constexpr std::uint32_t kNaNs = 0x7fff7fffu;  // half2
 
   // Largest magnitude of the row as bits, over the four lanes that hold it.
   [[nodiscard]] __device__ std::uint32_t largest_magnitude() const {

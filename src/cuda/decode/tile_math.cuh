@@ -37,6 +37,14 @@ struct TileMath {
     for (int i = 0; i < 16; ++i) s[i / 4][i % 4] = 0;
   }
 
+  __device__ static __forceinline__ void scale(Sums& o, const float (&factor)[2]) {
+#pragma unroll
+    for (int i = 0; i < kSteps; ++i) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) o[i][e] *= factor[e % 2];
+    }
+  }
+
   // Sixteen of a lane's scale bytes of a tile: each kind of tile has 2 kWords words of them, and a
   // lane needs them in order.
   __device__ static __forceinline__ void load_scales(std::uint32_t at, int chunk, int lane,
