@@ -20,7 +20,8 @@ constexpr const char* kUsage =
     "usage: cuda_decode_bench BATCH KV_LEN Q_HEADS KV_HEADS HEAD_DIM [REPEATS]\n"
     "         [--profile gemma3-270m|smollm2]  whose block masses the data is like\n"
     "         [--turnover PERCENT]  of the heaviest 5 %, from step to step; by default the "
-    "profile's\n";
+    "profile's\n"
+    "         [--only ARM]  leaves the other arms out\n";
 
 struct Median {
   double us = 0;
@@ -84,39 +85,50 @@ void print_append(const char* name, const SyntheticShape& shape, int batch,
       static_cast<long long>(batch) * shape.kv_heads * shape.head_dim * 4);
 }
 
-void run_rows16(DecodeSteps& steps, const DecodeSetup& setup) {
-  CudaKvCache cache = steps.fill(steps.config());
-  CudaAttendPlan plan = steps.plan(cache);
-  const auto arm = [&](const char* name, const Selection& selection, bool with_state) {
-    print_arm(name, steps.time(cache, plan, selection, with_state));
-  };
-  arm("dense_16", Selection::exact(), false);
-  arm("low_only", selection(0, 0), true);
-  arm("promoted_5", selection(0.05, 0), true);
-  arm("promoted_5_tail", selection(0.05, 0.01), true);
-  arm("promoted_1_tail", selection(0.01, 0.01), true);
-  arm("scratch_5", selection(0.05, 0), false);
-  print_append("append_seal", setup.shape, setup.batch,
-               steps.time_append(cache, plan, selection(0.05, 0)));
-}
+// An arm of one tier: what is promoted, and whether sets come from the step before.
+struct Arm {
+  const char* name;
+  Selection selection;
+  bool with_state = true;
+};
 
-// Errors here are against the whole nested high tier.
-void run_nested(DecodeSteps& steps, const DecodeSetup& setup) {
+// The arms of a cache, and its append; `only`: that one, if it has a name.
+void run_tier(DecodeSteps& steps, const DecodeSetup& setup, HighTier tier,
+              const std::vector<Arm>& arms, const char* append, const std::string& only) {
+  const auto is_wanted = [&](const char* name) { return only.empty() || only == name; };
+  if (!is_wanted(append) && std::none_of(arms.begin(), arms.end(),
+                                         [&](const Arm& arm) { return is_wanted(arm.name); })) {
+    return;
+  }
   CudaKvCacheConfig config = steps.config();
-  config.high_tier = HighTier::kNested;
+  config.high_tier = tier;
   CudaKvCache cache = steps.fill(config);
   CudaAttendPlan plan = steps.plan(cache);
-  print_arm("promoted_5_nested", steps.time(cache, plan, selection(0.05, 0), true));
-  print_arm("promoted_5_nested_tail", steps.time(cache, plan, selection(0.05, 0.01), true));
-  print_append("append_seal_nested", setup.shape, setup.batch,
+  for (const Arm& arm : arms) {
+    if (!is_wanted(arm.name)) continue;
+    print_arm(arm.name, steps.time(cache, plan, arm.selection, arm.with_state));
+  }
+  if (!is_wanted(append)) return;
+  print_append(append, setup.shape, setup.batch,
                steps.time_append(cache, plan, selection(0.05, 0)));
 }
 
-void run(const DecodeSetup& setup) {
+// Errors are against the tier's own whole.
+void run(const DecodeSetup& setup, const std::string& only) {
   DecodeSteps steps(setup);
   print_profile(steps);
-  run_rows16(steps, setup);
-  run_nested(steps, setup);
+  run_tier(steps, setup, HighTier::kRows16,
+           {{"dense_16", Selection::exact(), false},
+            {"low_only", selection(0, 0)},
+            {"promoted_5", selection(0.05, 0)},
+            {"promoted_5_tail", selection(0.05, 0.01)},
+            {"promoted_1_tail", selection(0.01, 0.01)},
+            {"scratch_5", selection(0.05, 0), false}},
+           "append_seal", only);
+  run_tier(steps, setup, HighTier::kNested,
+           {{"promoted_5_nested", selection(0.05, 0)},
+            {"promoted_5_nested_tail", selection(0.05, 0.01)}},
+           "append_seal_nested", only);
 }
 
 // Takes `--name value` out of the arguments; false where there is none.
@@ -128,7 +140,8 @@ bool take(std::vector<std::string>& arguments, const char* name, std::string& va
   return true;
 }
 
-bool parse(std::vector<std::string> arguments, DecodeSetup& setup) {
+bool parse(std::vector<std::string> arguments, DecodeSetup& setup, std::string& only) {
+  take(arguments, "--only", only);
   std::string profile = "gemma3-270m", turnover;
   take(arguments, "--profile", profile);
   setup.profile = profile_named(profile);
@@ -155,8 +168,9 @@ bool parse(std::vector<std::string> arguments, DecodeSetup& setup) {
 int main(int argc, char** argv) {
   using namespace thriftattn::bench;
   DecodeSetup setup;
+  std::string only;
   try {
-    if (!parse({argv + 1, argv + argc}, setup)) {
+    if (!parse({argv + 1, argv + argc}, setup, only)) {
       std::fputs(kUsage, stderr);
       return 2;
     }
@@ -165,7 +179,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    run(setup);
+    run(setup, only);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cuda_decode_bench: %s\n", error.what());
     return 1;
