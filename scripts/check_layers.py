@@ -20,7 +20,7 @@ SOURCES = {".h", ".cc", ".c", ".inc", ".cu", ".cuh"}
 # Headers with a suffix that count as standard: C99's of the C API, and the compilers' intrinsics.
 SYSTEM_HEADERS = {"stdbool.h", "stddef.h", "stdint.h", "immintrin.h", "cpuid.h"}
 # Of the toolkit, for src/cuda alone.
-CUDA_HEADERS = {"cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h"}
+CUDA_HEADERS = {"cooperative_groups.h", "cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "cuda_runtime_api.h"}
 # A tool may steer the loaded ggml module through its one public header.
 PLUGIN_HEADERS = {"plugins/ggml/thriftattn_ggml.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

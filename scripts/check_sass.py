@@ -42,6 +42,9 @@ BUDGETS = {
     ("decode_kernel<64, 1,", "sm_90a"): Budget(168, stack_bytes=8, needs=DECODE),
     ("decode_kernel<256,", ""): Budget(255, needs=DECODE),
     ("decode_kernel<", ""): Budget(168, needs=DECODE),
+    # Those that append call the function that loads the token.
+    ("cluster_kernel<256,", ""): Budget(255, stack_bytes=48, needs=DECODE),
+    ("cluster_kernel<", ""): Budget(168, stack_bytes=48, needs=DECODE),
     # Read again by the last stage.
     ("select_kernel", "sm_120a"): Budget(64, stack_bytes=16),
     ("select_kernel", ""): Budget(64),

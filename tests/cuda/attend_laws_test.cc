@@ -161,6 +161,36 @@ TEST_P(DeviceLaws, AGraphReplaysTheCall) {
   }
 }
 
+// A captured call sees what sequences have when it is replayed, far beyond what they had.
+TEST_P(DeviceLaws, ACapturedCallGrowsWithItsSequences) {
+  ProblemShape shape = laws_shape();
+  shape.sequences = {{60, 1}, {3, 1}};
+  const Problem problem = make_problem(shape);
+  for (const Budget::Kind kind : {Budget::Kind::kAll, Budget::Kind::kFraction}) {
+    DeviceCache filled = fill_device(problem, {.spare_tokens = 2400});
+    CudaAttendPlan plan = make_plan(problem, filled);
+    RunOptions options;
+    options.attend.selection.budget.kind = kind;
+    DeviceCall call(problem, filled.sequences, options);
+    Captured graph;
+    graph.capture([&] {
+      const Status status = attend(call.params, filled.cache, plan, graph.stream());
+      EXPECT_TRUE(status.ok()) << status.message();
+    });
+    for (const std::int64_t tokens : {0, 2300, 70}) {
+      const Tensor rows = random_rows(tokens, shape.kv_heads, shape.head_dim, 11);
+      const DeviceRows more = upload(rows);
+      ASSERT_TRUE(filled.cache.append(filled.sequences[0], more.view, more.view, {}).ok());
+      ASSERT_TRUE(filled.cache.synchronize({}).ok());
+      graph.replay();
+      ASSERT_TRUE(filled.cache.synchronize(graph.stream()).ok());
+      const Output output = call.finish({}, plan);
+      expect_device_oracle(problem, filled, options, output);
+      EXPECT_LE(output.report.mass_covered, static_cast<double>(output.report.rows) + 2e-3);
+    }
+  }
+}
+
 // More panels than a CTA's window holds, most of them short.
 TEST_P(DeviceLaws, ManyShortSequencesBesideALongOne) {
   ProblemShape shape = laws_shape();
@@ -250,6 +280,71 @@ TEST_P(DeviceLaws, OfEqualBlocksTheFirstArePromoted) {
 }
 
 // Of a nested high tier the residual counts as high and its low part as low.
+// Sets and lists chosen from what a call left behind; blocks: as launch_select() has it.
+struct Chosen {
+  std::vector<std::byte> sets;
+  std::vector<std::byte> lists;
+};
+Chosen choose(const CudaAttendPlan::Impl& plan, const CudaKvCache& cache,
+              const Selection& selection, bool with_fates, int blocks) {
+  cuda::SetsBuffer buffer;
+  EXPECT_TRUE(cuda::allocate_sets(cache, buffer).ok());
+  const auto clear = [](auto& memory) {
+    EXPECT_EQ(cudaMemset(memory.data(), 0, static_cast<std::size_t>(memory.bytes())), cudaSuccess);
+  };
+  clear(buffer.sets);
+  clear(buffer.lists);
+  cuda::SelectArgs args;
+  args.cache = plan.last_cache;
+  args.masses = plan.masses.data();
+  args.row_lse = plan.row_lse.data();
+  args.fates = with_fates ? plan.fates.data() : nullptr;
+  args.sets = buffer.sets.data();
+  args.lists = buffer.lists.data();
+  args.budget = selection.budget;
+  args.tau = static_cast<float>(selection.tau);
+  args.sink = 1;
+  args.shape = plan.last;
+  EXPECT_EQ(cuda::launch_select(args, blocks, nullptr), cudaSuccess);
+  const auto read = [](const auto& memory) {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(memory.bytes()));
+    EXPECT_EQ(cudaMemcpy(bytes.data(), memory.data(), bytes.size(), cudaMemcpyDeviceToHost),
+              cudaSuccess);
+    return bytes;
+  };
+  return {read(buffer.sets), read(buffer.lists)};
+}
+
+TEST_P(DeviceLaws, OneCtaAndEightChooseTheSame) {
+  for (const DataKind data : {DataKind::kNeedles, DataKind::kGaussian, DataKind::kEqualBlocks}) {
+    for (const std::int64_t length : {65, 330, 6410, 45000}) {
+      ProblemShape shape = laws_shape();
+      shape.head_dim = 64;
+      shape.data = data;
+      shape.sequences = {{length, 1}, {200, 3}};
+      const Problem problem = make_problem(shape);
+      const DeviceCache filled = fill_device(problem);
+      CudaAttendPlan plan = make_plan(problem, filled);
+      for (const double tau : {0.0, 0.2}) {
+        RunOptions options;
+        options.attend.selection.tau = tau;
+        options.attend.selection.budget = {Budget::Kind::kFraction, 0.1, 1.5, 0.5};
+        ASSERT_TRUE(run_device(problem, filled, plan, options).status.ok());
+        for (const bool with_fates : {false, true}) {
+          const auto by = [&](int blocks) {
+            return choose(plan.impl(), filled.cache, options.attend.selection, with_fates, blocks);
+          };
+          const Chosen one = by(1);
+          const Chosen eight = by(1 << 20);
+          EXPECT_EQ(one.sets, eight.sets) << "length " << length << " tau " << tau;
+          EXPECT_EQ(one.lists, eight.lists) << "length " << length << " tau " << tau;
+          EXPECT_NE(one.sets, std::vector<std::byte>(one.sets.size()));
+        }
+      }
+    }
+  }
+}
+
 TEST_P(DeviceLaws, TheReportCountsTheBytesOfEachTier) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // attend on the device against the double-precision oracle, over the shapes and options that it
 // supports, within the derived bound.
+#include "cuda/decode/plan.h"
 #include "cuda/device_run.h"
 
 namespace thriftattn::testing {
@@ -26,6 +27,24 @@ class DeviceGrid : public OnHighTier {
     CudaAttendPlan plan = make_plan(problem, filled);
     const Output output = run_device(problem, filled, plan, c.options);
     expect_device_oracle(problem, filled, c.options, output);
+  }
+  // Everything in the high tier; `clusters`: whether 16-bit rows are read by clusters, which is
+  // where all panels run side by side and none is much longer than the others.
+  static void check_dense(Case c, bool clusters) {
+    c.shape.high_tier = GetParam();
+    c.options.attend.selection.budget = {Budget::Kind::kAll, 0};
+    SCOPED_TRACE(describe(c.shape, c.options));
+    const Problem problem = make_problem(c.shape);
+    const DeviceCache filled = fill_device(problem);
+    CudaAttendPlan plan = make_plan(problem, filled);
+    const Output output = run_device(problem, filled, plan, c.options);
+    if (plan.impl().shape.ctas == 132) {  // SMs
+      EXPECT_EQ(plan.impl().was_clusters, clusters && GetParam() == HighTier::kRows16);
+    }
+    expect_device_oracle(problem, filled, c.options, output);
+    // Every block's mass, and no other.
+    EXPECT_NEAR(output.report.mass_covered, static_cast<double>(output.report.rows), 2e-3);
+    EXPECT_EQ(output.report.forced, output.report.blocks);
   }
 };
 
@@ -144,6 +163,27 @@ TEST_P(DeviceGrid, SinkScaleAndCrossover) {
       }
     }
   }
+}
+
+TEST_P(DeviceGrid, DenseByClustersOrCut) {
+  const auto with = [](int head_dim, int kv_heads, int group,
+                       std::vector<SequenceShape> sequences) {
+    Case c;
+    c.shape.head_dim = head_dim;
+    c.shape.kv_heads = kv_heads;
+    c.shape.group = group;
+    c.shape.sequences = std::move(sequences);
+    return c;
+  };
+  for (const int head_dim : {64, 128, 256}) {
+    check_dense(with(head_dim, 1, 1, {{1, 1}}), true);
+    check_dense(with(head_dim, 2, 4, {{700, 1}, {330, 1}, {64, 1}}), true);
+    check_dense(with(head_dim, 1, 9, {{530, 16}, {97, 3}}), true);  // units of several panels
+  }
+  check_dense(with(64, 1, 2, {{20000, 1}}), false);           // few, and much to read
+  check_dense(with(64, 64, 1, {{4500, 1}}), true);            // pages looked up twice
+  check_dense(with(64, 2, 4, {{16000, 1}, {65, 1}}), false);  // one much longer
+  check_dense(with(64, 16, 1, std::vector<SequenceShape>(40, {70, 1})), false);  // too many
 }
 
 // Steps of decoding that carry a state across block boundaries: each against the oracle.

@@ -172,6 +172,30 @@ __device__ __forceinline__ std::uint32_t arrive(std::uint32_t* counter) {
   return before;
 }
 
+// ---- Clusters. Neither orders memory.
+
+__device__ __forceinline__ void cluster_arrive() {
+  asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
+}
+// Waits until all threads of the cluster have arrived.
+__device__ __forceinline__ void cluster_wait() {
+  asm volatile("barrier.cluster.wait;" ::: "memory");
+}
+// An address of this CTA's shared memory, in CTA `rank` of the cluster.
+__device__ __forceinline__ std::uint32_t cluster_address(std::uint32_t address, int rank) {
+  std::uint32_t there;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(rank));
+  return there;
+}
+// Sends 16 bytes to shared memory of the cluster; they complete on an mbarrier beside them.
+__device__ __forceinline__ void send16(std::uint32_t to, const float4& v, std::uint32_t barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, "
+      "[%5];" ::"r"(to),
+      "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w), "r"(barrier)
+      : "memory");
+}
+
 // ---- Order of kernels on a stream (programmatic dependent launch).
 
 // Waits until the kernel before this one has finished and its writes are visible.

@@ -179,7 +179,7 @@ class Warp {
   __device__ bool raise_reference(const Walk<T>& walk, const typename Math::Scores& s,
                                   const Logits& logits, Pending<T>& older) {
     float factor[2];
-    const bool moves = rows_.raise(s, logits, factor);
+    const bool moves = rows_.raise(s, logits, {INFINITY, INFINITY}, factor);
     Math::scale(sums_, factor);
     if (has_tail_sums(walk)) {
       tail_sums(walk)[0] *= factor[0];

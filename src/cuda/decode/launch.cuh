@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cuda/common/launch.cuh"
+#include "cuda/decode/cluster_kernel.cuh"
 #include "cuda/decode/decode_kernel.cuh"
 #include "cuda/decode/launch.h"
 
@@ -16,18 +17,24 @@ struct DecodeLaunch {
   // Nested, every block still has a low tile: attend with all of them forced.
   static constexpr Phase kDense = kTier == HighTier::kNested ? Phase::kAttend : Phase::kDense;
   using Dense = DecodeTraits<kHeadDim, kDense, kTier, kAppends>;
+  static constexpr bool kHasCluster = kTier == HighTier::kRows16;
 
-  // As many warps as the device's shared memory feeds.
+  // As many warps as the device's shared memory feeds, up to those there are.
   template <class T>
-  static cudaError_t prepare_one(int shared_limit, int& warps) {
+  static cudaError_t prepare_one(void (*kernel)(DecodeArgs), int shared_limit, int& warps) {
     cudaFuncAttributes attributes{};
-    cudaError_t error = cudaFuncGetAttributes(&attributes, decode_kernel<T>);
+    cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
     if (error != cudaSuccess) return error;
     const int limit = shared_limit - static_cast<int>(attributes.sharedSizeBytes);
-    warps = T::kMaxWarps;
     while (warps > 1 && T::shared_bytes(warps) > limit) --warps;
-    return cudaFuncSetAttribute(decode_kernel<T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+    return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                 T::shared_bytes(warps));
+  }
+
+  template <class T>
+  static cudaError_t count_clusters(int warps, int size, int& count) {
+    const ChainedLaunch launch(size, 32 * warps, T::shared_bytes(warps), nullptr, size);
+    return cudaOccupancyMaxActiveClusters(&count, cluster_kernel<T>, &launch.config());
   }
 
   static cudaError_t prepare(DecodeShape& shape) {
@@ -41,11 +48,28 @@ struct DecodeLaunch {
       error =
           cudaDeviceGetAttribute(&shared_limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     }
-    if constexpr (!kAppends) {
-      if (error == cudaSuccess) error = prepare_one<Score>(shared_limit, shape.score_warps);
+    shape.score_warps = Score::kMaxWarps;
+    shape.attend_warps = Attend::kMaxWarps;
+    shape.dense_warps = Dense::kMaxWarps;
+    if constexpr (kHasCluster) {  // first: with its masses it needs more than dense
+      if (error == cudaSuccess) {
+        error = prepare_one<Dense>(cluster_kernel<Dense>, shared_limit, shape.dense_warps);
+      }
+      for (int i = 0; i < kClusterSizes && error == cudaSuccess; ++i) {
+        error = count_clusters<Dense>(shape.dense_warps, 1 << i, shape.clusters[i]);
+      }
     }
-    if (error == cudaSuccess) error = prepare_one<Attend>(shared_limit, shape.attend_warps);
-    if (error == cudaSuccess) error = prepare_one<Dense>(shared_limit, shape.dense_warps);
+    if (error == cudaSuccess) {
+      error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);
+    }
+    if (error == cudaSuccess) {
+      error = prepare_one<Attend>(decode_kernel<Attend>, shared_limit, shape.attend_warps);
+    }
+    if constexpr (!kAppends) {
+      if (error == cudaSuccess) {
+        error = prepare_one<Score>(decode_kernel<Score>, shared_limit, shape.score_warps);
+      }
+    }
     return error;
   }
 
@@ -64,9 +88,17 @@ struct DecodeLaunch {
     return launch<Dense>(args, shape.ctas, shape.dense_warps, stream);
   }
 
+  static cudaError_t dense_cluster(const DecodeArgs& args, const DecodeShape& shape,
+                                   cudaStream_t stream) {
+    return launch_chained(cluster_kernel<Dense>, args.shape.panels * args.parts,
+                          32 * shape.dense_warps, Dense::shared_bytes(shape.dense_warps), stream,
+                          args, args.parts);
+  }
+
   static constexpr DecodeKernels table() {
-    DecodeKernels kernels{kHeadDim, kTier, kAppends, prepare, nullptr, attend, dense};
+    DecodeKernels kernels{kHeadDim, kTier, kAppends, prepare, nullptr, attend, dense, nullptr};
     if constexpr (!kAppends) kernels.score = score;
+    if constexpr (kHasCluster) kernels.dense_cluster = dense_cluster;
     return kernels;
   }
 };

@@ -9,12 +9,17 @@
 
 namespace thriftattn::cuda {
 
+// Clusters of 1, 2, 4 or 8 CTAs: what every device that has clusters can hold.
+inline constexpr int kClusterSizes = 4;
+inline constexpr int kMaxClusterCtas = 1 << (kClusterSizes - 1);
+
 // Grid and warps of the decode kernels on one device.
 struct DecodeShape {
   int ctas = 0;
   int score_warps = 0;
   int attend_warps = 0;
   int dense_warps = 0;
+  int clusters[kClusterSizes] = {};  // of 2^i CTAs that run side by side
 };
 
 struct DecodeKernels {
@@ -28,6 +33,10 @@ struct DecodeKernels {
   cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   // attend where every sequence is computed in the high tier: args.crossover is beyond all lengths.
   cudaError_t (*dense)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
+  // dense where all panels run side by side: a cluster of args.parts CTAs a panel. nullptr: there
+  // is none.
+  cudaError_t (*dense_cluster)(const DecodeArgs& args, const DecodeShape& shape,
+                               cudaStream_t stream);
 };
 
 extern const DecodeKernels kDecode64;
@@ -58,7 +67,8 @@ inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier, boo
 }
 
 cudaError_t prepare_select(int max_blocks);
-cudaError_t launch_select(const SelectArgs& args, cudaStream_t stream);
+// blocks: of the longest sequence, by which the work is cut; it may have grown since.
+cudaError_t launch_select(const SelectArgs& args, int blocks, cudaStream_t stream);
 
 // Ranks of policies that ask block summaries instead of masses: [units, max_blocks].
 struct RankArgs {

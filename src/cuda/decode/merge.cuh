@@ -197,14 +197,20 @@ struct StepSum {
 
   __device__ void add(const float4& part, const States& states, int i, int at) {
     const int row = 2 * (at & 3);
-    const float2 factor = *reinterpret_cast<const float2*>(states.factor(i) + row);
-    const float2 weights = *reinterpret_cast<const float2*>(states.used(i) + row);
+    add(part, *reinterpret_cast<const float2*>(states.factor(i) + row),
+        *reinterpret_cast<const float2*>(states.used(i) + row));
+  }
+  __device__ void add(const float4& part, const float2& factor, const float2& weights) {
     sums.x = fmaf(part.x, factor.x, sums.x);
     sums.y = fmaf(part.y, factor.y, sums.y);
     sums.z = fmaf(part.z, factor.x, sums.z);
     sums.w = fmaf(part.w, factor.y, sums.w);
     used.x = fmaf(weights.x, factor.x, used.x);
     used.y = fmaf(weights.y, factor.y, used.y);
+  }
+  __device__ void scale(const float2& factor) {
+    sums = {sums.x * factor.x, sums.y * factor.y, sums.z * factor.x, sums.w * factor.y};
+    used = {used.x * factor.x, used.y * factor.y};
   }
   __device__ void write(const DecodeArgs& args, const PanelItems& items, int at) const {
     OutputRows(args, items, at).write(sums, output_factor(used.x), output_factor(used.y));

@@ -139,10 +139,9 @@ __device__ inline void add_fresh(const DecodeArgs& args, PanelItems& items) {
   ++items.length;
 }
 
-template <Phase kPhase, bool kAppends>
-__device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
-  const CallShape& shape = args.shape;
-  int low = 0;  // the last entry that begins at or before the panel
+// Which of the call's sequences a panel belongs to: the last that begins at or before it.
+__device__ inline int entry_of(const CallShape& shape, int panel) {
+  int low = 0;
   if (shape.panels_each > 0) {
     low = static_cast<int>(static_cast<unsigned>(panel) / static_cast<unsigned>(shape.panels_each));
   } else {
@@ -151,6 +150,13 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
       (shape.panel_begin[middle] <= panel ? low : high) = middle;
     }
   }
+  return low;
+}
+
+template <Phase kPhase, bool kAppends>
+__device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
+  const CallShape& shape = args.shape;
+  const int low = entry_of(shape, panel);
   PanelItems items;
   items.entry = static_cast<std::int16_t>(low);
   items.sequence = shape.sequence[low];

@@ -15,9 +15,9 @@ namespace {
 
 // Host copies of what the last call left behind.
 struct Outcome {
-  std::vector<std::uint8_t> fates;   // [panels, max_blocks]
-  std::vector<float> masses;         // [panels, max_blocks, 8]
-  std::vector<float> row_lse;        // [panels, 8]
+  std::vector<std::uint8_t> fates;       // [panels, max_blocks]
+  std::vector<float> masses;             // [panels, max_blocks, 8]
+  std::vector<float> row_lse;            // [panels, 8]
   std::vector<AttendedLength> attended;  // [batch]
 };
 
@@ -147,7 +147,8 @@ Status report(const CudaAttendPlan& plan, CudaStream stream, AttendReport* repor
       const std::uint8_t* fates = outcome.fates.data() + cell;
       if (report != nullptr) {
         add_report(p, place, outcome.masses.data() + cell * kPanelRows,
-                   outcome.row_lse.data() + panel * kPanelRows, fates, outcome.attended[i], *report);
+                   outcome.row_lse.data() + panel * kPanelRows, fates, outcome.attended[i],
+                   *report);
       }
       if (trace != nullptr) add_trace(p.last, place, fates, blocks, *trace);
     }

@@ -134,19 +134,20 @@ struct Rows {
     return __all_sync(~0u, fabsf(total[0]) < INFINITY && fabsf(total[1]) < INFINITY);
   }
 
-  // Moves the references to the largest s + exponent of these scores where that is higher, to a
-  // whole number, so that factors are powers of two: factor[c] is what brings sums there. False
-  // where none moved: a row is NaN.
+  // Moves the references of rows whose sum `part` of these scores' weights is not finite to the
+  // largest s + exponent where that is higher, to a whole number, so that factors are powers of
+  // two: factor[c] is what brings sums there. False where none moved: a row is NaN.
   template <int kCount>
-  __device__ bool raise(const float (&s)[kCount][4], const Logits& logits, float (&factor)[2]) {
+  __device__ bool raise(const float (&s)[kCount][4], const Logits& logits, const float (&part)[2],
+                        float (&factor)[2]) {
     float top[2];
     find_top(s, logits, top);
     bool moves = false;
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
-      moves |= top[c] > reference[c];
-      const float raised =
-          top[c] > reference[c] ? ceilf(top[c]) : reference[c];  // NaN moves nothing
+      const bool rises = top[c] > reference[c] && !(fabsf(part[c]) < INFINITY);  // NaN does not
+      const float raised = rises ? ceilf(top[c]) : reference[c];
+      moves |= rises;
       factor[c] = ptx::exp2_approx(reference[c] - raised);
       reference[c] = raised;
       sum[c] *= factor[c];

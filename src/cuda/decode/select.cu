@@ -14,6 +14,11 @@ constexpr int kRankThreads = 128;
 // the kernel starts while most SMs are still busy, and two units on one of the first free ones are
 // slower.
 constexpr int kFewUnits = 66;
+constexpr int kManyUnits = 132;  // CTAs that have an SM each
+// Units of fewer blocks are done sooner by one CTA than peers have met: at 2048 by 2 us, while at
+// 15625 eight CTAs take 17 us less.
+constexpr int kManyBlocks = 4096;
+constexpr int kBlocksEach = 1024;
 constexpr int kHalfOfSm = 117 * 1024;
 
 __device__ float load_query(const RankArgs& args, std::int64_t at) {
@@ -59,30 +64,54 @@ __global__ void __launch_bounds__(kRankThreads) rank_kernel(const __grid_constan
     args.ranks[static_cast<std::size_t>(blockIdx.y) * args.cache.max_blocks + block] = rank;
 }
 
-// Few units: as many threads as help. Many: as many CTAs side by side as there are units.
-int select_threads(int units, int max_blocks) {
-  const int wanted = units > 264 ? 256 : units > 132 ? 512 : kMaxSelectThreads;
-  return std::min(wanted, std::max(256, (max_blocks + 31) / 32 * 32));
+// How a unit is worked at. Few units: as many CTAs and threads as help. Many: as many CTAs side by
+// side as there are units.
+struct SelectGrid {
+  int cluster = 1;  // CTAs of a unit
+  int threads = 256;
+  int shared_bytes = 0;
+
+  // blocks: of the longest unit, now; a unit may have max_blocks.
+  SelectGrid(int units, int blocks, int max_blocks) {
+    while (cluster < kMaxClusterCtas && 2 * cluster * units <= kManyUnits &&
+           blocks >= kManyBlocks && blocks > cluster * kBlocksEach) {
+      cluster *= 2;
+    }
+    const int ctas = units * cluster;
+    const int wanted = ctas > 264 ? 256 : ctas > kManyUnits ? 512 : kMaxSelectThreads;
+    const int each = (max_blocks + cluster - 1) / cluster;
+    threads = std::min(wanted, std::max(256, (each + 31) / 32 * 32));
+    shared_bytes = select_shared_bytes(each, cluster > 1);
+    if (ctas <= kFewUnits) shared_bytes = std::max(shared_bytes, kHalfOfSm);
+  }
+};
+
+using SelectKernel = void (*)(SelectArgs);
+SelectKernel select_kernel_for(bool appends, bool cluster) {
+  if (cluster) return appends ? select_kernel<true, true> : select_kernel<false, true>;
+  return appends ? select_kernel<true, false> : select_kernel<false, false>;
 }
 
 }  // namespace
 
 cudaError_t prepare_select(int max_blocks) {
-  const int bytes = std::max(select_shared_bytes(max_blocks), kHalfOfSm);
-  for (const auto kernel : {select_kernel<false>, select_kernel<true>}) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    if (error != cudaSuccess) return error;
+  const int bytes = std::max(select_shared_bytes(max_blocks, false), kHalfOfSm);
+  for (const bool appends : {false, true}) {
+    for (const bool cluster : {false, true}) {
+      const cudaError_t error = cudaFuncSetAttribute(
+          select_kernel_for(appends, cluster), cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      if (error != cudaSuccess) return error;
+    }
   }
   return cudaSuccess;
 }
 
-cudaError_t launch_select(const SelectArgs& args, cudaStream_t stream) {
+cudaError_t launch_select(const SelectArgs& args, int blocks, cudaStream_t stream) {
   const int units = args.shape.batch * args.cache.kv_heads;
-  int shared_bytes = select_shared_bytes(args.cache.max_blocks);
-  if (units <= kFewUnits) shared_bytes = std::max(shared_bytes, kHalfOfSm);
-  return launch_chained(args.is_appended ? select_kernel<true> : select_kernel<false>, units,
-                        select_threads(units, args.cache.max_blocks), shared_bytes, stream, args);
+  const SelectGrid grid(units, blocks, args.cache.max_blocks);
+  const bool cluster = grid.cluster > 1;
+  return launch_chained(select_kernel_for(args.is_appended, cluster), units * grid.cluster,
+                        grid.threads, grid.shared_bytes, stream, args, cluster ? grid.cluster : 0);
 }
 
 cudaError_t launch_rank(const RankArgs& args, cudaStream_t stream) {

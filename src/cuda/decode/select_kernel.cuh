@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
 // From block masses to the sets of a unit: promoted K, promoted V inside it, tail, and the list in
-// which the decode kernel finds them. One CTA a unit; the keys of its blocks lie in shared memory.
+// which the decode kernel finds them. A CTA a unit or, of few units that are long, a cluster, whose
+// CTAs have a run of the blocks each; the keys of its blocks lie in shared memory.
 // Bound by latency, that of the code's own way from memory included: loops are not unrolled, and
 // all thresholds are found by the same few instructions.
 #pragma once
@@ -45,11 +46,33 @@ class Classifier {
   bool by_fate_;
 };
 
+// With peers: from the counts of the CTA's warps to `before` and `all`. All threads call it.
+__device__ __forceinline__ void share_totals(SelectShared& shared) {
+  using P = Peers<true>;
+  if (threadIdx.x < 32) {
+#pragma unroll
+    for (int w = 0; w < kCountWords; ++w) shared.totals[w] = WarpCounts(shared.counts[w]).all;
+  }
+  P::sync();
+  if (threadIdx.x < 32) {
+    const int peer = static_cast<int>(threadIdx.x);
+#pragma unroll
+    for (int w = 0; w < kCountWords; ++w) {
+      const std::uint32_t theirs = peer < P::count() ? *P::of(peer, shared.totals + w) : 0;
+      shared.before[w] = __reduce_add_sync(~0u, peer < P::rank() ? theirs : 0);
+      shared.all[w] = __reduce_add_sync(~0u, theirs);
+    }
+  }
+  __syncthreads();
+}
+
 // Writes the blocks of each class, in order, into the list, and the anchors, and gives the number
-// of each class. A warp takes a run of blocks, twice: to count and to write.
+// of each class. A warp takes a run of the CTA's n blocks from `first` on, twice: to count and to
+// write.
+template <bool kCluster>
 __device__ inline void write_list(SelectShared& shared, const SelectArgs& args,
-                                  const BlockKey* keys, int n, int sink, std::uint16_t* list,
-                                  UnitSets& sets) {
+                                  const BlockKey* keys, int n, int first, int sink,
+                                  std::uint16_t* list, UnitSets& sets) {
   constexpr int kFields = kItemClasses + 1;  // the last: anchors
   const int lane = static_cast<int>(threadIdx.x) & 31;
   const WarpRun run(n);
@@ -71,17 +94,24 @@ __device__ inline void write_list(SelectShared& shared, const SelectArgs& args,
     }
   }
   __syncthreads();
+  if constexpr (kCluster) share_totals(shared);
   int class_begin = 0;  // a class begins where the classes before it end
 #pragma unroll
   for (int w = 0; w < kCountWords; ++w) {
-    const WarpCounts counts(shared.counts[w]);
+    WarpCounts counts(shared.counts[w]);
+    if constexpr (kCluster) {
+      counts.before += shared.before[w];
+      counts.all = shared.all[w];
+    }
 #pragma unroll
     for (int f = 2 * w; f < 2 * w + 2 && f < kFields; ++f) {
       if (f == kItemClasses) class_begin = sink;
       const int total = static_cast<int>(counts.all >> 16 * (f % 2) & 0xffffu);
       at[f] = class_begin + static_cast<int>(counts.before >> 16 * (f % 2) & 0xffffu);
       class_begin += total;
-      if (f < kItemClasses && threadIdx.x == 0) sets.count[f] = total;
+      if (f < kItemClasses && threadIdx.x == 0 && Peers<kCluster>::rank() == 0) {
+        sets.count[f] = total;
+      }
     }
   }
   const unsigned earlier = (1u << lane) - 1;  // lanes
@@ -100,7 +130,7 @@ __device__ inline void write_list(SelectShared& shared, const SelectArgs& args,
       at[f] += __popc(mask);
     }
     const unsigned anchors = __ballot_sync(~0u, place.anchor);
-    const auto block = static_cast<std::uint16_t>(sink + i);
+    const auto block = static_cast<std::uint16_t>(first + i);
     if (i < run.end) list[to + __popc(peers & earlier)] = block;
     if (place.anchor) sets.anchor[at[kItemClasses] + __popc(anchors & earlier)] = block;
     at[kItemClasses] += __popc(anchors);
@@ -124,27 +154,28 @@ template <bool kAppends>
 __device__ inline int tokens_of(const SelectArgs& args, int entry, int sequence) {
   const int length = __ldg(args.cache.lengths + sequence);
   if (!kAppends) return length;
-  const bool has_room =
-      length % kBlockTokens != 0 ||
-      args.new_page[entry].has_room(args.cache, sequence, length / kBlockTokens);
+  const bool has_room = length % kBlockTokens != 0 ||
+                        args.new_page[entry].has_room(args.cache, sequence, length / kBlockTokens);
   return length + (has_room ? 1 : 0);
 }
 
 // kAppends: one token of each sequence is not counted by its length yet. The kernel behind this one
 // appends it, and starts beside it.
-template <bool kAppends>
-__global__ void __launch_bounds__(kMaxSelectThreads)
+template <bool kAppends, bool kCluster>
+__global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
     select_kernel(const __grid_constant__ SelectArgs args) {
   extern __shared__ __align__(16) std::byte memory[];
   auto& shared = *reinterpret_cast<SelectShared*>(memory);
-  auto* keys = reinterpret_cast<BlockKey*>(memory + sizeof(SelectShared));
+  auto* sums = reinterpret_cast<SelectSums*>(memory + sizeof(SelectShared));  // with peers
+  auto* keys = reinterpret_cast<BlockKey*>(memory + select_keys_offset(kCluster));
   const int thread = static_cast<int>(threadIdx.x);
   for (int i = thread; i < (kThresholds + 2) * kDigits; i += static_cast<int>(blockDim.x)) {
     shared.digits[i / kDigits][i % kDigits] = 0;
   }
   const CallShape& shape = args.shape;
-  const int entry = static_cast<int>(blockIdx.x) / args.cache.kv_heads;
-  const int kv_head = static_cast<int>(blockIdx.x) % args.cache.kv_heads;
+  const int call_unit = static_cast<int>(blockIdx.x) / Peers<kCluster>::count();
+  const int entry = call_unit / args.cache.kv_heads;
+  const int kv_head = call_unit % args.cache.kv_heads;
   const int sequence = shape.sequence[entry];
   const int rows = (shape.q_begin[entry + 1] - shape.q_begin[entry]) * shape.group;
   const int tiles = (rows + kPanelRows - 1) / kPanelRows;
@@ -158,14 +189,23 @@ __global__ void __launch_bounds__(kMaxSelectThreads)
   const int known = (tokens_of<kAppends>(args, entry, sequence) - 1) / kBlockTokens;
   const int sink = known > 0 ? args.sink : 0;
   const int n = known - sink;
+  // This CTA's.
+  const int run = (n + Peers<kCluster>::count() - 1) / Peers<kCluster>::count();
+  const int begin = min(run * Peers<kCluster>::rank(), n);
+  const int mine = min(run, n - begin);
   // The last warp has the fewest blocks.
   if (thread == static_cast<int>(blockDim.x) - 1) start_searches(args, n, sink, shared.search);
-  make_keys(args, first_panel, rows, sink, n, keys);
+  make_keys(args, call_unit, first_panel, rows, sink + begin, mine, keys);
   __syncthreads();
-  find_thresholds(shared, keys, n);
+  find_thresholds<kCluster>(shared, sums, keys, mine, args.tau > 0);
   UnitSets& sets = args.sets[unit];
-  write_list(shared, args, keys, n, sink, args.lists + unit * args.cache.max_blocks, sets);
-  if (thread == 0) finish_sets(args, shared, known, sink, sets);
+  write_list<kCluster>(shared, args, keys, mine, sink + begin, sink,
+                       args.lists + unit * args.cache.max_blocks, sets);
+  if (thread == 0 && Peers<kCluster>::rank() == 0) finish_sets(args, shared, known, sink, sets);
+  if constexpr (kCluster) {  // what is shared lives until all have read it
+    ptx::cluster_arrive();
+    ptx::cluster_wait();
+  }
 }
 
 }  // namespace thriftattn::cuda

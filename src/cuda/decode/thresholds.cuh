@@ -1,12 +1,14 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
 // From block masses to keys, and from the keys of a unit to the thresholds of its sets: K, V,
-// anchors and tail, each found in two digits. Blocks with equal keys come in order of block.
+// anchors and tail, each found in two digits. Blocks with equal keys come in order of block. The
+// CTAs of a unit have a run of its blocks each; what they count is added up by each of them.
 #pragma once
 
 #include <cstdint>
 
 #include "cuda/common/ptx.cuh"
+#include "cuda/decode/peers.cuh"
 #include "cuda/decode/types.h"
 
 namespace thriftattn::cuda {
@@ -46,16 +48,26 @@ struct BlockKey {
   [[nodiscard]] __device__ std::uint32_t tail_key() const { return tail & (Search::kAll - 1); }
 };
 
-struct SelectShared {
+struct alignas(16) SelectShared {
   // The second digit of each search, then the first one: kFirstRank, kFirstTail.
   std::uint32_t digits[kThresholds + 2][kDigits];
   Search search[kThresholds];
   std::uint32_t counts[kCountWords][kMaxSelectThreads / 32];
+  // With peers: what this one has in all, what those before it have, and what all have.
+  std::uint32_t totals[kCountWords];
+  std::uint32_t before[kCountWords];
+  std::uint32_t all[kCountWords];
 };
+// Digits of all peers, each [kDigits].
+using SelectSums = std::uint32_t[kThresholds][kDigits];
 
-// Dynamic shared memory for units of up to `blocks` blocks.
-constexpr int select_shared_bytes(int blocks) {
-  return static_cast<int>(sizeof(SelectShared) + sizeof(BlockKey) * static_cast<unsigned>(blocks));
+// Dynamic shared memory of a CTA that has up to `blocks` blocks: SelectShared | SelectSums, with
+// peers | keys.
+constexpr int select_keys_offset(bool cluster) {
+  return static_cast<int>(sizeof(SelectShared) + (cluster ? sizeof(SelectSums) : 0));
+}
+constexpr int select_shared_bytes(int blocks, bool cluster) {
+  return select_keys_offset(cluster) + static_cast<int>(sizeof(BlockKey)) * blocks;
 }
 
 // Grows with the logarithm, in steps of 2^-13, so that digits of the top are well spread.
@@ -122,20 +134,19 @@ __device__ inline void start_searches(const SelectArgs& args, int n, int sink,
   search[kForTail] = {0, static_cast<std::uint32_t>(args.tau * kMassUp) + 1};
 }
 
-// Keys of the unit's blocks, from `sink` on. All threads call it.
-__device__ inline void make_keys(const SelectArgs& args, int first_panel, int rows, int sink, int n,
-                                 BlockKey* keys) {
+// Keys of n blocks of unit `unit` of the call, from block `begin` on. All threads call it.
+__device__ inline void make_keys(const SelectArgs& args, int unit, int first_panel, int rows,
+                                 int begin, int n, BlockKey* keys) {
   const std::size_t first_cell = static_cast<std::size_t>(first_panel) * args.cache.max_blocks;
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < n; i += static_cast<int>(blockDim.x)) {
-    const int block = sink + i;
+    const int block = begin + i;
     const Candidate c = candidate(args, first_panel, rows, block);
     std::uint32_t rank;
     if (args.ranks == nullptr) {
       rank = log_key(ptx::log2_approx(c.rank));
     } else {
-      rank = score_key(
-          args.ranks[static_cast<std::size_t>(blockIdx.x) * args.cache.max_blocks + block]);
+      rank = score_key(args.ranks[static_cast<std::size_t>(unit) * args.cache.max_blocks + block]);
     }
     std::uint32_t tail = log_key(ptx::log2_approx(c.largest));
     if (args.fates != nullptr && (__ldcg(args.fates + first_cell + block) & kFateTail) != 0) {
@@ -145,12 +156,15 @@ __device__ inline void make_keys(const SelectArgs& args, int first_panel, int ro
   }
 }
 
-// Counts the first digit of all keys. All threads call it.
-__device__ inline void count_first_digits(SelectShared& shared, const BlockKey* keys, int n) {
+// Counts the first digit of all keys; of the tail, whose masses go to one place one after the
+// other, only where there is one. All threads call it.
+__device__ inline void count_first_digits(SelectShared& shared, const BlockKey* keys, int n,
+                                          bool has_tail) {
 #pragma unroll 1
   for (int i = static_cast<int>(threadIdx.x); i < n; i += static_cast<int>(blockDim.x)) {
     const BlockKey key = keys[i];
     atomicAdd(&shared.digits[kFirstRank][key.rank >> kDigitBits], 1u);
+    if (!has_tail) continue;
     atomicAdd(&shared.digits[kFirstTail][key.tail_key() >> kDigitBits], mass_of(key.tail_key()));
   }
 }
@@ -234,6 +248,7 @@ struct WarpCounts {
 };
 
 // Of the blocks that are equal to a threshold, marks those that are too many. All threads call it.
+template <bool kCluster>
 __device__ inline void mark_ties(SelectShared& shared, BlockKey* keys, int n) {
   const int lane = static_cast<int>(threadIdx.x) & 31;
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -267,34 +282,71 @@ __device__ inline void mark_ties(SelectShared& shared, BlockKey* keys, int n) {
     equals[0] = static_cast<int>(first & 0xffffu);
     equals[1] = static_cast<int>(first >> 16);
     equals[2] = static_cast<int>(WarpCounts(shared.counts[1]).before);
+    if constexpr (kCluster) {
+      if (threadIdx.x < kForTail) {
+        const std::uint32_t* equal =
+            &shared.digits[threadIdx.x][shared.search[threadIdx.x].key & (kDigits - 1)];
+        std::uint32_t before = 0;
+        for (int peer = 0; peer < Peers<kCluster>::rank(); ++peer) {
+          before += *Peers<kCluster>::of(peer, equal);
+        }
+        shared.before[threadIdx.x] = before;
+      }
+      __syncthreads();
+#pragma unroll
+      for (int s = 0; s < kForTail; ++s) equals[s] += static_cast<int>(shared.before[s]);
+    }
   }
   __syncthreads();
 }
 
-// Finds all thresholds among n keys. All threads call it; digits are zero before.
-__device__ inline void find_thresholds(SelectShared& shared, BlockKey* keys, int n) {
+// Adds up `count` kinds of digits over the peers. All threads call it.
+__device__ __forceinline__ void add_digits(const std::uint32_t (*digits)[kDigits], int count,
+                                           SelectSums& sums) {
+  for (int i = static_cast<int>(threadIdx.x); i < count * kDigits;
+       i += static_cast<int>(blockDim.x)) {
+    const std::uint32_t* mine = &digits[i / kDigits][i % kDigits];
+    std::uint32_t sum = 0;
+#pragma unroll 4
+    for (int peer = 0; peer < Peers<true>::count(); ++peer) sum += *Peers<true>::of(peer, mine);
+    sums[i / kDigits][i % kDigits] = sum;
+  }
+  __syncthreads();
+}
+
+// Finds all thresholds of the unit, whose n keys this CTA has; sums: with peers. All threads call
+// it; digits are zero before.
+template <bool kCluster>
+__device__ inline void find_thresholds(SelectShared& shared, SelectSums* sums, BlockKey* keys,
+                                       int n, bool has_tail) {
   const int lane = static_cast<int>(threadIdx.x) & 31;
   const int s = static_cast<int>(threadIdx.x) / 32;
-  count_first_digits(shared, keys, n);
-  __syncthreads();
+  count_first_digits(shared, keys, n, has_tail);
+  Peers<kCluster>::sync();
 #pragma unroll 1
   for (int shift = kDigitBits;; shift = 0) {
+    const int first = shift == 0 ? 0 : kFirstRank;
+    if constexpr (kCluster) {
+      add_digits(shared.digits + first, shift == 0 ? kThresholds : 2, *sums);
+    }
     if (s < kThresholds) {
       const int counted = shift == 0 ? s : s < kForTail ? kFirstRank : kFirstTail;
-      find_digit(shared.digits[counted], shared.search[s], shift, lane);
+      const std::uint32_t* digits = kCluster ? (*sums)[counted - first] : shared.digits[counted];
+      find_digit(digits, shared.search[s], shift, lane);
     }
     __syncthreads();
     if (shift == 0) break;
     count_second_digits(shared, keys, n);
-    __syncthreads();
+    Peers<kCluster>::sync();
   }
   bool ties = false;
 #pragma unroll
   for (int r = 0; r < kForTail; ++r) {
     const Search search = shared.search[r];
-    ties |= search.left < shared.digits[r][search.key & (kDigits - 1)];
+    const std::uint32_t* digits = kCluster ? (*sums)[r] : shared.digits[r];
+    ties |= search.left < digits[search.key & (kDigits - 1)];
   }
-  if (ties) mark_ties(shared, keys, n);
+  if (ties) mark_ties<kCluster>(shared, keys, n);
 }
 
 }  // namespace thriftattn::cuda

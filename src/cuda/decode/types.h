@@ -88,6 +88,7 @@ struct DecodeArgs {
   const UnitSets* sets = nullptr;  // [sequence ids, kv_heads]
   const std::uint16_t* lists = nullptr;  // [sequence ids, kv_heads, max_blocks]
   bool tail = false;                     // V of blocks below the cut is not read
+  std::int32_t parts = 0;                // in clusters: CTAs of a panel
   const float* floor_log2 = nullptr;     // [panels, 8], lse to measure it by; nullptr: anchors
 
   float* masses = nullptr;            // [panels, max_blocks, 8], log2 of the sum of weights
