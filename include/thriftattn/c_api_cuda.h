@@ -120,6 +120,12 @@ void thriftattn_cuda_attend_plan_free(thriftattn_cuda_attend_plan* plan); /* NUL
 thriftattn_status thriftattn_cuda_attend_plan_device_bytes(const thriftattn_cuda_attend_plan* plan,
                                                            int64_t* bytes);
 
+/* The length below which a step of `sequences` sequences is faster all in 16 bit than with blocks
+   chosen, as measured on an H200: for crossover_tokens below. 0 where the high tier is nested or
+   not on the device, and for less than one sequence. */
+thriftattn_status thriftattn_cuda_crossover_tokens(const thriftattn_cuda_cache_config* config,
+                                                   int64_t sequences, int64_t* tokens);
+
 typedef struct thriftattn_cuda_attend_params {
   size_t struct_size;
   thriftattn_const_tensor q; /* device [tokens, q_heads, head_dim], F16 or BF16 */
@@ -131,8 +137,8 @@ typedef struct thriftattn_cuda_attend_params {
   const thriftattn_selection* selection; /* NULL = the default */
   float softmax_scale;                   /* 0 = 1 / sqrt(head_dim) */
   int32_t refresh;                       /* bool; 0 = the state's sets are used and kept */
-  int64_t crossover_tokens;
-  thriftattn_cuda_attend_state* state; /* read and written; NULL = from scratch */
+  int64_t crossover_tokens;              /* shorter sequences are computed in the high tier */
+  thriftattn_cuda_attend_state* state;   /* read and written; NULL = from scratch */
   /* bool; 1 = with a state, V of the tail is left out even where telling it apart takes longer than
      reading it; 0 = tau counts as 0 there. */
   int32_t tail_always;

@@ -158,8 +158,7 @@ struct CudaAttendParams {
   // kCount and kAll. `unit` and `seed` are not used; policies: kFp4Mass, kBlockMean and kQuest.
   Selection selection;
   float softmax_scale = 0.0f;  // 0 means 1 / sqrt(head_dim)
-  // Sequences shorter than this are computed in the high tier. On an H200 that pays for calls of
-  // fewer than some 16K tokens in all.
+  // Sequences shorter than this are computed in the high tier: thriftattn::crossover_tokens().
   std::int64_t crossover_tokens = 0;
   CudaAttendState* state = nullptr;  // read and written; nullptr = from scratch
   // false: the state's sets are used and kept. Sets that are a few steps old select almost as well,
@@ -169,6 +168,13 @@ struct CudaAttendParams {
   // longer than what it saves, in short shares of work, tau counts as 0. true: never.
   bool tail_always = false;
 };
+
+// The length in tokens below which a step of `sequences` sequences of about that length is faster
+// all in 16 bit than with blocks chosen: for CudaAttendParams::crossover_tokens. On an H200 that is
+// where their K and V in 16 bit are 60 MB (45 to 78 by head_dim and batch, between the lengths of
+// docs/results/h200_decode.md). 0 where the high tier is nested or not on the device, and for less
+// than one sequence.
+std::int64_t crossover_tokens(const CudaKvCacheConfig& config, std::int64_t sequences);
 
 // Causal attention of the last tokens of each sequence, as attention.h defines it.
 Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAttendPlan& plan,
@@ -181,9 +187,9 @@ Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAtte
 //   all of the call is computed in the high tier;
 // - k and v are F16 or BF16, rows begin at multiples of 4 bytes, and out and lse lie elsewhere.
 // Else the append comes first. In a nested cache a block that such a token fills is still read as
-// its 16-bit rows. Where the device refuses a sequence's values or a replay finds no page
-// (CudaKvCache::append), that sequence's out, lse and report are not specified, and its next step
-// may read all of it in the high tier.
+// its 16-bit rows. Where the device refuses a sequence's values (CudaKvCache::append) its out and
+// lse are not specified, and its next step may read all of it in the high tier; where a replay
+// finds no page it attends to what is there. The report is of what attend saw.
 Status append_and_attend(const CudaAttendParams& params, const ConstTensorView& k,
                          const ConstTensorView& v, CudaKvCache& cache, CudaAttendPlan& plan,
                          CudaStream stream);

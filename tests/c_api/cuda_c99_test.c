@@ -99,6 +99,7 @@ static void states_and_plans(void) {
   EXPECT_INVALID(thriftattn_cuda_attend_plan_create(NULL, 1, 1, 1, &plan), "cache is NULL");
   EXPECT_INVALID(thriftattn_cuda_attend_plan_create(NULL, 1, 1, 1, NULL), "plan is NULL");
   EXPECT_INVALID(thriftattn_cuda_attend_plan_device_bytes(NULL, &n), "plan");
+  EXPECT_INVALID(thriftattn_cuda_crossover_tokens(NULL, 1, &n), "config is NULL");
   thriftattn_report_default(&report, sizeof report);
   EXPECT_INVALID(thriftattn_cuda_report(NULL, NULL, &report), "plan is NULL");
   EXPECT_INVALID(thriftattn_cuda_report(NULL, NULL, NULL), "report is NULL");

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// What the arrays of a CudaKvCache take. Needs no device.
+// What follows from the config of a CudaKvCache: the bytes of its arrays, and the crossover. Needs
+// no device.
 #include "cuda/cache/tier_sizes.h"
 
 #include <gtest/gtest.h>
@@ -59,6 +60,37 @@ TEST(CudaConfig, AnUnknownHighTierIsRefused) {
   const Status status = CudaKvCache::create(config).status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("high_tier 2"), std::string::npos) << status.message();
+}
+
+// Between the measured lengths on either side of it.
+TEST(Crossover, LiesBetweenWhatWasMeasured) {
+  struct Measured {
+    int kv_heads;
+    int head_dim;
+    std::int64_t sequences;
+    std::int64_t dense;   // tokens at which all 16 bit was faster
+    std::int64_t chosen;  // and at which it was not
+  };
+  for (const Measured& m : {Measured{8, 128, 1, 8192, 32768}, Measured{8, 128, 8, 1024, 8192},
+                            Measured{8, 128, 64, 0, 1024}, Measured{8, 64, 1, 8192, 32768},
+                            Measured{8, 64, 8, 1024, 8192}, Measured{3, 64, 1, 32768, 131072},
+                            Measured{3, 64, 8, 8192, 32768}, Measured{4, 256, 1, 8192, 32768},
+                            Measured{4, 256, 8, 1024, 8192}}) {
+    CudaKvCacheConfig config;
+    config.kv_heads = m.kv_heads;
+    config.head_dim = m.head_dim;
+    const std::int64_t tokens = crossover_tokens(config, m.sequences);
+    EXPECT_GE(tokens, m.dense) << m.head_dim << ' ' << m.sequences;
+    EXPECT_LE(tokens, m.chosen) << m.head_dim << ' ' << m.sequences;
+    EXPECT_EQ(crossover_tokens(config, 0), 0);
+    EXPECT_EQ(crossover_tokens(config, std::int64_t{1} << 62), 0);
+    config.residence = Residence::kPinnedHost;
+    EXPECT_EQ(crossover_tokens(config, m.sequences), 0);
+    config.residence = Residence::kDevice;
+    config.high_tier = HighTier::kNested;
+    EXPECT_EQ(crossover_tokens(config, m.sequences), 0);
+  }
+  EXPECT_EQ(crossover_tokens({}, 1), 0);
 }
 
 }  // namespace

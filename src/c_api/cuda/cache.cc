@@ -59,6 +59,17 @@ void thriftattn_cuda_cache_config_default(thriftattn_cuda_cache_config* config,
   write_struct(default_config(), config, struct_size);
 }
 
+thriftattn_status thriftattn_cuda_crossover_tokens(const thriftattn_cuda_cache_config* config,
+                                                   int64_t sequences, int64_t* tokens) {
+  return guarded([&]() -> Status {
+    if (tokens == nullptr) return invalid_argument("tokens is NULL");
+    CudaKvCacheConfig cpp_config;
+    Status status = read_config(config, &cpp_config);
+    if (status.ok()) *tokens = thriftattn::crossover_tokens(cpp_config, sequences);
+    return status;
+  });
+}
+
 thriftattn_status thriftattn_cuda_cache_create(const thriftattn_cuda_cache_config* config,
                                                thriftattn_cuda_cache** cache) {
   return guarded([&]() -> Status {

@@ -56,6 +56,15 @@ Status allocate_sets(const CudaKvCache& cache, SetsBuffer& buffer) {
 
 }  // namespace cuda
 
+std::int64_t crossover_tokens(const CudaKvCacheConfig& config, std::int64_t sequences) {
+  constexpr std::int64_t kBytes =
+      60'000'000;  // where the two meet, in docs/results/h200_decode.json
+  if (config.high_tier != HighTier::kRows16 || config.residence != Residence::kDevice) return 0;
+  if (sequences < 1 || config.kv_heads < 1 || config.head_dim < 1) return 0;
+  const std::int64_t bytes_of_token = std::int64_t{2} * 2 * config.kv_heads * config.head_dim;
+  return kBytes / bytes_of_token / sequences;
+}
+
 Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_heads,
                                               int max_sequences, int max_q_len) {
   const CudaKvCacheConfig& config = cache.config();
