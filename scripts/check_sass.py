@@ -27,10 +27,11 @@ LOCAL = {"LDL", "STL"}
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What one kernel may use. `needs` are opcodes that it must have."""
+    """What one kernel may use. `needs` are opcodes that it must have; `loop_calls` are calls in its main loop."""
     registers: int
     stack_bytes: int = 0
     needs: tuple = ()
+    loop_calls: int = 0
 
 
 DECODE = (BULK, TENSOR)
@@ -42,9 +43,9 @@ BUDGETS = {
     ("decode_kernel<64, 1,", "sm_90a"): Budget(168, stack_bytes=8, needs=DECODE),
     ("decode_kernel<256,", ""): Budget(255, needs=DECODE),
     ("decode_kernel<", ""): Budget(168, needs=DECODE),
-    # Those that append call the function that loads the token.
-    ("cluster_kernel<256,", ""): Budget(255, stack_bytes=48, needs=DECODE),
-    ("cluster_kernel<", ""): Budget(168, stack_bytes=48, needs=DECODE),
+    # Those that append call the function that loads the token, in the one turn that has it.
+    ("cluster_kernel<256,", ""): Budget(255, stack_bytes=48, needs=DECODE, loop_calls=1),
+    ("cluster_kernel<", ""): Budget(168, stack_bytes=48, needs=DECODE, loop_calls=1),
     # Read again by the last stage.
     ("select_kernel", "sm_120a"): Budget(64, stack_bytes=16),
     ("select_kernel", ""): Budget(64),
@@ -219,7 +220,7 @@ def problems(kernel, budget):
     if not kernel.loop:
         yield "no loop"
     for opcode in sorted(LOCAL | {"CALL"}):
-        if in_loop[opcode]:
+        if in_loop[opcode] > (budget.loop_calls if opcode == "CALL" else 0):
             yield f"{in_loop[opcode]} {opcode} in the main loop"
 
 
