@@ -4,8 +4,9 @@
 """Reads the machine code of the CUDA kernels and holds it to what they were written for.
 
 For each kernel of BUDGETS and each architecture in the objects: registers and stack within budget; bulk copies and
-tensor-core products where they belong; and in the main loop no local memory and no call. The main loop is the
-innermost one that holds half of the tensor-core products or, in a kernel without, the largest.
+tensor-core products where they belong; and in the main loop no local memory, and no call but where the budget has
+one. The main loop is the innermost one that holds half of the tensor-core products or, in a kernel without, the
+largest.
 
 Exit code 77 (skipped) where there is no cuobjdump.
 """
