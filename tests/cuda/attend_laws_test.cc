@@ -279,7 +279,6 @@ TEST_P(DeviceLaws, OfEqualBlocksTheFirstArePromoted) {
   }
 }
 
-// Of a nested high tier the residual counts as high and its low part as low.
 // Sets and lists chosen from what a call left behind; blocks: as launch_select() has it.
 struct Chosen {
   std::vector<std::byte> sets;
@@ -345,6 +344,7 @@ TEST_P(DeviceLaws, OneCtaAndEightChooseTheSame) {
   }
 }
 
+// Of a nested high tier the residual counts as high and its low part as low.
 TEST_P(DeviceLaws, TheReportCountsTheBytesOfEachTier) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);

@@ -6,6 +6,8 @@
 
 #include <cooperative_groups.h>
 
+#include "cuda/common/ptx.cuh"
+
 namespace thriftattn::cuda {
 
 template <bool kCluster>
@@ -23,6 +25,12 @@ struct Peers {
     } else {
       __syncthreads();
     }
+  }
+  // So too, but orders no memory: what peers read lives until all have read it.
+  __device__ static void leave() {
+    if constexpr (!kCluster) return;
+    ptx::cluster_arrive();
+    ptx::cluster_wait();
   }
   // The same place in the shared memory of a peer.
   template <class Value>

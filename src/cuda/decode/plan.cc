@@ -104,11 +104,15 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
   cudaError_t error = impl->kernels->prepare(impl->shape);
   if (error == cudaSuccess) error = impl->append_kernels->prepare(impl->append_shape);
   if (error != cudaSuccess) return cuda::to_status(error, "decode kernels");
-  // As many warps whether a call appends or not: then sums have the same order.
+  // As many warps, and clusters, whether a call appends or not: then sums have the same order.
   for (int cuda::DecodeShape::*warps :
        {&cuda::DecodeShape::attend_warps, &cuda::DecodeShape::dense_warps}) {
     impl->shape.*warps = impl->append_shape.*warps =
                              std::min(impl->shape.*warps, impl->append_shape.*warps);
+  }
+  for (int i = 0; i < cuda::kClusterSizes; ++i) {
+    impl->shape.clusters[i] = impl->append_shape.clusters[i] =
+        std::min(impl->shape.clusters[i], impl->append_shape.clusters[i]);
   }
   if (Status s = cuda::to_status(cuda::prepare_select(impl->max_blocks), "select kernel");
       !s.ok()) {

@@ -202,10 +202,7 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   write_list<kCluster>(shared, args, keys, mine, sink + begin, sink,
                        args.lists + unit * args.cache.max_blocks, sets);
   if (thread == 0 && Peers<kCluster>::rank() == 0) finish_sets(args, shared, known, sink, sets);
-  if constexpr (kCluster) {  // what is shared lives until all have read it
-    ptx::cluster_arrive();
-    ptx::cluster_wait();
-  }
+  Peers<kCluster>::leave();
 }
 
 }  // namespace thriftattn::cuda
