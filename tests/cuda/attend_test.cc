@@ -28,9 +28,9 @@ class DeviceGrid : public OnHighTier {
     const Output output = run_device(problem, filled, plan, c.options);
     expect_device_oracle(problem, filled, c.options, output);
   }
-  // Everything in the high tier; `clusters`: whether 16-bit rows are read by clusters, which is
-  // where all panels run side by side and none is much longer than the others.
-  static void check_dense(Case c, bool clusters) {
+  // Everything in the high tier; `ctas`: how many an H200 gives a panel of 16-bit rows as a
+  // cluster, 0 where panels do not all run side by side, or one is much longer than the others.
+  static void check_dense(Case c, int ctas) {
     c.shape.high_tier = GetParam();
     c.options.attend.selection.budget = {Budget::Kind::kAll, 0};
     SCOPED_TRACE(describe(c.shape, c.options));
@@ -39,7 +39,7 @@ class DeviceGrid : public OnHighTier {
     CudaAttendPlan plan = make_plan(problem, filled);
     const Output output = run_device(problem, filled, plan, c.options);
     if (plan.impl().shape.ctas == 132) {  // SMs
-      EXPECT_EQ(plan.impl().was_clusters, clusters && GetParam() == HighTier::kRows16);
+      EXPECT_EQ(plan.impl().cluster_ctas, GetParam() == HighTier::kRows16 ? ctas : 0);
     }
     expect_device_oracle(problem, filled, c.options, output);
     // Every block's mass, and no other.
@@ -176,14 +176,16 @@ TEST_P(DeviceGrid, DenseByClustersOrCut) {
     return c;
   };
   for (const int head_dim : {64, 128, 256}) {
-    check_dense(with(head_dim, 1, 1, {{1, 1}}), true);
-    check_dense(with(head_dim, 2, 4, {{700, 1}, {330, 1}, {64, 1}}), true);
-    check_dense(with(head_dim, 1, 9, {{530, 16}, {97, 3}}), true);  // units of several panels
+    check_dense(with(head_dim, 1, 1, {{1, 1}}), 1);
+    check_dense(with(head_dim, 2, 4, {{700, 1}, {330, 1}, {64, 1}}), head_dim == 256 ? 16 : 8);
+    check_dense(with(head_dim, 2, 3, {{1000, 1}, {600, 1}}), head_dim == 256 ? 16 : 8);
+    check_dense(with(head_dim, 1, 9, {{530, 16}, {97, 3}}), 4);  // units of several panels
   }
-  check_dense(with(64, 1, 2, {{20000, 1}}), false);           // few, and much to read
-  check_dense(with(64, 64, 1, {{4500, 1}}), true);            // pages looked up twice
-  check_dense(with(64, 2, 4, {{16000, 1}, {65, 1}}), false);  // one much longer
-  check_dense(with(64, 16, 1, std::vector<SequenceShape>(40, {70, 1})), false);  // too many
+  check_dense(with(64, 1, 2, {{40000, 1}}), 0);           // few, and much to read
+  check_dense(with(64, 2, 4, {{40000, 1}, {65, 1}}), 0);  // one much longer
+  check_dense(with(64, 64, 1, {{4500, 1}}), 2);           // pages looked up twice
+  check_dense(with(64, 7, 1, {{40000, 1}}), 16);
+  check_dense(with(64, 16, 1, std::vector<SequenceShape>(40, {70, 1})), 0);  // too many
 }
 
 // Steps of decoding that carry a state across block boundaries: each against the oracle.

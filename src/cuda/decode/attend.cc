@@ -346,14 +346,15 @@ class Call {
     auto* kernel = dense_ ? kernels.dense : kernels.attend;
     args.parts = dense_ && kernels.dense_cluster != nullptr ? cluster_parts(grid) : 0;
     if (args.parts > 0) kernel = kernels.dense_cluster;
-    plan_.was_clusters = args.parts > 0;
+    plan_.cluster_ctas = args.parts;
     return to_status(kernel(args, grid, stream_), "decode kernel");
   }
 
   // CTAs of the cluster that each panel of a dense call gets, 0 where panels are cut instead: as
-  // many as all panels have side by side, but no more than the longest sequence has blocks. Nothing
-  // evens the work out: on an H200 a cluster starts 300 KB of a CTA's time earlier, and where it
-  // has few others beside it reads nearly twice as fast as where all read.
+  // many as all panels have side by side, but no more than the longest sequence has blocks, and 16
+  // only where 8 have more quarters of blocks than warps. Nothing evens the work out: on an H200 a
+  // cluster starts 300 KB of a CTA's time earlier, and where it has few others beside it reads
+  // nearly twice as fast as where all read.
   [[nodiscard]] int cluster_parts(const DecodeShape& grid) const {
     constexpr std::int64_t kHeadStart = 300 << 10;
     const CallShape& shape = decode_.shape;
@@ -363,12 +364,16 @@ class Call {
       const int panels = shape.panel_begin[i + 1] - shape.panel_begin[i];
       all += kv::blocks_of(length(static_cast<std::size_t>(i))) * panels;
     }
+    const auto of_part = [&](int i) { return (longest + (1 << i) - 1) >> i; };
+    const auto is_enough = [&](int i) {
+      const int quarters = (1 << i) < kPortableClusterCtas ? kQuarters : grid.dense_warps;
+      return kQuarters * of_part(i) <= quarters;
+    };
     int i = kClusterSizes - 1;
-    while (i > 0 && (shape.panels > grid.clusters[i] || longest <= 1 << (i - 1))) --i;
-    const std::int64_t of_part = (longest + (1 << i) - 1) >> i;
+    while (i > 0 && (shape.panels > grid.clusters[i] || is_enough(i - 1))) --i;
     if (shape.panels > grid.clusters[i]) return 0;
     const std::int64_t bytes = 2 * DeviceTileLayout{plan_.head_dim}.high_bytes();
-    return of_part * bytes <= kHeadStart + 7 * bytes * all / (4 * grid.ctas) ? 1 << i : 0;
+    return of_part(i) * bytes <= kHeadStart + 7 * bytes * all / (4 * grid.ctas) ? 1 << i : 0;
   }
 
   const CudaAttendParams& params_;

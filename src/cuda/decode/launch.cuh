@@ -31,10 +31,22 @@ struct DecodeLaunch {
                                 T::shared_bytes(warps));
   }
 
+  // How many clusters of each size run side by side; none of those that the device does not have.
   template <class T>
-  static cudaError_t count_clusters(int warps, int size, int& count) {
-    const ChainedLaunch launch(size, 32 * warps, T::shared_bytes(warps), nullptr, size);
-    return cudaOccupancyMaxActiveClusters(&count, cluster_kernel<T>, &launch.config());
+  static cudaError_t count_clusters(int warps, int (&counts)[kClusterSizes]) {
+    cudaError_t error =
+        cudaFuncSetAttribute(cluster_kernel<T>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+    for (int i = 0; i < kClusterSizes && error == cudaSuccess; ++i) {
+      const int size = 1 << i;
+      const ChainedLaunch launch(size, 32 * warps, T::shared_bytes(warps), nullptr, size);
+      error = cudaOccupancyMaxActiveClusters(&counts[i], cluster_kernel<T>, &launch.config());
+      if (error == cudaErrorInvalidClusterSize && size > kPortableClusterCtas) {
+        cudaGetLastError();  // which would come up again
+        counts[i] = 0;
+        error = cudaSuccess;
+      }
+    }
+    return error;
   }
 
   static cudaError_t prepare(DecodeShape& shape) {
@@ -55,9 +67,7 @@ struct DecodeLaunch {
       if (error == cudaSuccess) {
         error = prepare_one<Dense>(cluster_kernel<Dense>, shared_limit, shape.dense_warps);
       }
-      for (int i = 0; i < kClusterSizes && error == cudaSuccess; ++i) {
-        error = count_clusters<Dense>(shape.dense_warps, 1 << i, shape.clusters[i]);
-      }
+      if (error == cudaSuccess) error = count_clusters<Dense>(shape.dense_warps, shape.clusters);
     }
     if (error == cudaSuccess) {
       error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);

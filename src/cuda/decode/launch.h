@@ -9,9 +9,10 @@
 
 namespace thriftattn::cuda {
 
-// Clusters of 1, 2, 4 or 8 CTAs: what every device that has clusters can hold.
-inline constexpr int kClusterSizes = 4;
+// Clusters of 1 to 16 CTAs. What every device that has clusters can hold is 8.
+inline constexpr int kClusterSizes = 5;
 inline constexpr int kMaxClusterCtas = 1 << (kClusterSizes - 1);
+inline constexpr int kPortableClusterCtas = 8;
 
 // Grid and warps of the decode kernels on one device.
 struct DecodeShape {

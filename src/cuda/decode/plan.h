@@ -64,7 +64,7 @@ struct CudaAttendPlan::Impl {
   // Of the last call, for report().
   cuda::CallShape last;
   cuda::CacheView last_cache;
-  bool was_clusters = false;       // of DecodeKernels::dense_cluster
+  int cluster_ctas = 0;            // of a panel; 0: not DecodeKernels::dense_cluster
   bool append_was_behind = false;  // then lengths are those of `attended`
   bool called = false;
 };

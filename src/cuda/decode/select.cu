@@ -73,7 +73,7 @@ struct SelectGrid {
 
   // blocks: of the longest unit, now; a unit may have max_blocks.
   SelectGrid(int units, int blocks, int max_blocks) {
-    while (cluster < kMaxClusterCtas && 2 * cluster * units <= kManyUnits &&
+    while (cluster < kPortableClusterCtas && 2 * cluster * units <= kManyUnits &&
            blocks >= kManyBlocks && blocks > cluster * kBlocksEach) {
       cluster *= 2;
     }
