@@ -4,55 +4,49 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <sstream>
 #include <stdexcept>
 
+#include "captured_layer.h"
 #include "cuda/cache_pair.h"
-#include "safetensors.h"
 
 namespace thriftattn::testing {
 namespace {
 
 constexpr std::int64_t kRows = 16;  // of one call on the device
 
-[[noreturn]] void fail(const std::string& file, const std::string& what) {
-  throw std::runtime_error(file + ": " + what);
-}
-
-Tensor tensor_of(const cli::SafeTensors& content, const std::string& file,
-                 const std::string& name) {
-  const auto found = content.tensors.find(name);
-  if (found == content.tensors.end()) fail(file, "no tensor " + name);
-  const cli::StoredTensor& stored = found->second;
-  if (stored.shape.size() != 3) fail(file, name + " has not three dimensions");
-  Tensor tensor = Tensor::make(stored.dtype, stored.shape[0], static_cast<int>(stored.shape[1]),
-                               static_cast<int>(stored.shape[2]));
-  tensor.bytes = stored.bytes;
+template <class T>
+Tensor tensor_of(DType dtype, std::int64_t tokens, int heads, int dim,
+                 const std::vector<T>& values) {
+  Tensor tensor = Tensor::make(dtype, tokens, heads, dim);
+  std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
   return tensor;
 }
 
-CapturedProblem problem_of(const cli::SafeTensors& content, const std::string& file,
-                           const std::string& layer) {
+CapturedProblem problem_of(const cli::CapturedLayer& layer, const std::string& file) {
+  const auto of_kv = [&](const std::vector<half_t>& values) {
+    return converted(tensor_of(DType::kF16, layer.ctx(), layer.kv_heads, layer.head_dim, values),
+                     DType::kF32);
+  };
+  const std::int64_t rows = std::min(layer.steps(), kRows);
+  const auto last_rows = [&](const std::vector<float>& values) {
+    return part_of(tensor_of(DType::kF32, layer.steps(), layer.q_heads, layer.head_dim, values),
+                   layer.steps() - rows, layer.steps());
+  };
   CapturedProblem captured;
-  captured.name = file + " " + layer;
-  const Tensor k = tensor_of(content, file, layer + "k");
-  const Tensor q = tensor_of(content, file, layer + "q");
-  const std::int64_t rows = std::min(q.tokens, kRows);
-  if (q.heads % std::max(k.heads, 1) != 0 || q.tokens > k.tokens) fail(file, "shapes do not fit");
-  captured.model_out = part_of(tensor_of(content, file, layer + "out"), q.tokens - rows, q.tokens);
-  const auto scale = content.metadata.find(layer + "softmax_scale");
-  if (scale == content.metadata.end()) fail(file, "no " + layer + "softmax_scale");
-  captured.softmax_scale = std::strtof(scale->second.c_str(), nullptr);
-
+  captured.name = file + " layer " + std::to_string(layer.layer);
+  captured.model_out = last_rows(layer.out);
+  captured.softmax_scale = layer.softmax_scale;
   Problem& problem = captured.problem;
-  problem.shape.head_dim = k.dim;
-  problem.shape.kv_heads = k.heads;
-  problem.shape.group = q.heads / k.heads;
-  problem.shape.sequences = {{k.tokens, rows}};
+  problem.shape.head_dim = layer.head_dim;
+  problem.shape.kv_heads = layer.kv_heads;
+  problem.shape.group = layer.q_heads / layer.kv_heads;
+  problem.shape.sequences = {{layer.ctx(), rows}};
   problem.shape.q_dtype = DType::kF16;
-  problem.k = {converted(k, DType::kF32)};
-  problem.v = {converted(tensor_of(content, file, layer + "v"), DType::kF32)};
-  problem.q = converted(part_of(q, q.tokens - rows, q.tokens), DType::kF16);
+  problem.k = {of_kv(layer.k)};
+  problem.v = {of_kv(layer.v)};
+  problem.q = converted(last_rows(layer.q), DType::kF16);
   problem.q_offsets = {0, rows};
   return captured;
 }
@@ -64,12 +58,10 @@ std::vector<CapturedProblem> captured_problems() {
   const char* names = std::getenv("THRIFTATTN_CAPTURES");
   std::istringstream files(names == nullptr ? "" : names);
   for (std::string file; std::getline(files, file, ':');) {
-    const Result<cli::SafeTensors> content = cli::read_safetensors(file);
-    if (!content.ok()) fail(file, content.status().message());
-    for (const auto& [name, tensor] : content.value().tensors) {
-      if (!name.ends_with(".k")) continue;
-      const std::string layer = name.substr(0, name.size() - 1);
-      problems.push_back(problem_of(content.value(), file, layer));
+    const Result<std::vector<cli::CapturedLayer>> layers = cli::read_captured_layers(file);
+    if (!layers.ok()) throw std::runtime_error(layers.status().message());
+    for (const cli::CapturedLayer& layer : layers.value()) {
+      problems.push_back(problem_of(layer, file));
     }
   }
   return problems;

@@ -142,14 +142,6 @@ class Capture {
   std::vector<CapturedLayer> layers_;
 };
 
-template <class T>
-StoredTensor stored(DType dtype, std::vector<std::int64_t> shape, const std::vector<T>& values) {
-  StoredTensor tensor{dtype, std::move(shape), {}};
-  tensor.bytes.resize(values.size() * sizeof(T));
-  std::memcpy(tensor.bytes.data(), values.data(), tensor.bytes.size());
-  return tensor;
-}
-
 }  // namespace
 
 std::vector<CapturedLayer> capture_layers(const CaptureConfig& config, const Module& module) {
@@ -157,26 +149,6 @@ std::vector<CapturedLayer> capture_layers(const CaptureConfig& config, const Mod
   options.exact = true;
   module.set_options(options);
   return Capture(config).run();
-}
-
-SafeTensors to_tensors(std::span<const CapturedLayer> layers,
-                       std::map<std::string, std::string> metadata) {
-  SafeTensors content{.tensors = {}, .metadata = std::move(metadata)};
-  for (const CapturedLayer& c : layers) {
-    const std::string name = fmt::format("layer.{}.", c.layer);
-    const std::vector<std::int64_t> kv = {c.ctx(), c.kv_heads, c.head_dim};
-    const std::vector<std::int64_t> rows = {c.steps(), c.q_heads, c.head_dim};
-    content.tensors[name + "k"] = stored(DType::kF16, kv, c.k);
-    content.tensors[name + "v"] = stored(DType::kF16, kv, c.v);
-    content.tensors[name + "q"] = stored(DType::kF32, rows, c.q);
-    content.tensors[name + "out"] = stored(DType::kF32, rows, c.out);
-    content.metadata[name + "softmax_scale"] = fmt::format("{}", c.softmax_scale);
-  }
-  return content;
-}
-
-std::int64_t captured_bytes(std::int64_t ctx, int steps, int q_heads, int kv_heads, int head_dim) {
-  return 4 * ctx * kv_heads * head_dim + 8LL * steps * q_heads * head_dim;
 }
 
 }  // namespace thriftattn::cli

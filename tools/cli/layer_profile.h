@@ -3,7 +3,7 @@
 // The mass profile of a captured layer.
 #pragma once
 
-#include "capture.h"
+#include "captured_layer.h"
 #include "mass_profile.h"
 
 namespace thriftattn::cli {
