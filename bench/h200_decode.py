@@ -86,25 +86,33 @@ def copy_bandwidth(repeats):
     return 2 * 4 * source.numel() / (us * 1e-6)
 
 
-def ours(program, shape, repeats, options):
-    """The mass profile of the data, and our arms."""
-    command = [program, *map(str, shape), str(repeats), *options]
+def ours(program, arguments):
+    """What is said of each data, and our arms on it."""
+    command = [program, *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: {run.stderr.strip()}")
-    profile, *arms = [json.loads(line) for line in run.stdout.splitlines()]
-    return profile["profile"], arms
+    runs = []
+    for line in map(json.loads, run.stdout.splitlines()):
+        if "profile" in line:
+            runs.append((line, []))
+        else:
+            runs[-1][1].append(line)
+    return runs
 
 
-def measure(program, shape, peer, repeats, copy, options):
+def rows_of(data, arms, peer, copy, model):
     """Rows of one shape and one kind of data."""
-    profile, arms = ours(program, shape, repeats, options)
-    print("data: blocks that hold 50, 90, 99, 99.9 % of the mass "
+    shape, profile = data["shape"], data["profile"]
+    print("data" + (f" of {model}, layer {data['layer']}" if model else "") +
+          ": blocks that hold 50, 90, 99, 99.9 % of the mass "
           f"{', '.join(f'{100 * profile[key]:.1f}' for key in SHARES)} %, turnover of the heaviest "
           f"5 % {100 * profile['turnover']:.0f} %", flush=True)
     rows = []
     for arm in [peer, *arms]:
         row = dict(zip(("batch", "kv_len", "q_heads", "kv_heads", "head_dim"), shape))
+        if model:
+            row |= {"model": model, "layer": data["layer"]}
         row |= {key: arm[key] for key in ("arm", "us", "us_spread", "bytes")}
         row["share_of_copy"] = arm["bytes"] / (arm["us"] * 1e-6) / copy
         row["tail_share"] = arm["tail_share"]
@@ -125,6 +133,39 @@ def measure(program, shape, peer, repeats, copy, options):
     return rows
 
 
+def model_of(capture):
+    """The model's name in a file of `thriftattn inspect --capture`."""
+    with capture.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return json.loads(file.read(length)).get("__metadata__", {}).get("model", capture.name)
+
+
+def measured(options, copy):
+    """The rows, those of a call of the program at a time."""
+    def peer_of(shape):
+        peer = cudnn(shape, options.repeats)
+        torch.cuda.empty_cache()
+        return peer
+
+    if options.capture:
+        for capture in options.capture:
+            model = model_of(capture)
+            for batch in options.batch:
+                runs = ours(options.program, ["--capture", capture, batch, options.repeats])
+                peers = {tuple(shape): peer_of(shape) for shape in [data["shape"] for data, _ in runs]}
+                for data, arms in runs:
+                    yield rows_of(data, arms, peers[tuple(data["shape"])], copy, model)
+        return
+    for shape in [(*length, 32, 8, 128) for length in QUICK] if options.quick else [
+            (*length, *heads) for heads in SHAPES for length in LENGTHS]:
+        peer = peer_of(shape)
+        for turnover in options.turnover or [None]:
+            data = ["--profile", options.profile]
+            data += [] if turnover is None else ["--turnover", turnover]
+            for said, arms in ours(options.program, [*shape, options.repeats, *data]):
+                yield rows_of(said, arms, peer, copy, None)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program", type=pathlib.Path, help="the built cuda_decode_bench")
@@ -135,25 +176,23 @@ def main():
     parser.add_argument("--turnover", type=float, nargs="+", metavar="PERCENT",
                         help="of the heaviest 5 %% from step to step, as in 0 10 25 100: each shape "
                         "with each; by default the recorded one")
+    parser.add_argument("--capture", type=pathlib.Path, nargs="+", metavar="FILE",
+                        help="time K, V and q of real models instead, files of `thriftattn inspect "
+                        "--capture`")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8],
+                        help="with --capture: sequences, which all have its K and V (1 and 8)")
     parser.add_argument("--commit", default="", help="goes into the record")
     parser.add_argument("--json", type=pathlib.Path, help="where the record is written")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("h200_decode.py: no CUDA device")
-    shapes = [(*length, 32, 8, 128) for length in QUICK] if options.quick else [
-        (*length, *heads) for heads in SHAPES for length in LENGTHS]
     copy = copy_bandwidth(options.repeats)
     torch.cuda.empty_cache()
     record = {"commit": options.commit, "gpu": torch.cuda.get_device_name(),
               "copy_bytes_per_second": copy, "rows": []}
     print(f"{record['gpu']}, copy {copy * 1e-12:.2f} TB/s", flush=True)
-    for shape in shapes:
-        peer = cudnn(shape, options.repeats)
-        torch.cuda.empty_cache()
-        for turnover in options.turnover or [None]:
-            data = ["--profile", options.profile]
-            data += [] if turnover is None else ["--turnover", str(turnover)]
-            record["rows"] += measure(options.program, shape, peer, options.repeats, copy, data)
+    for rows in measured(options, copy):
+        record["rows"] += rows
         if options.json:
             options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ namespace {
 
 constexpr const char* kUsage =
     "usage: cuda_decode_bench BATCH KV_LEN Q_HEADS KV_HEADS HEAD_DIM [REPEATS]\n"
+    "       cuda_decode_bench --capture FILE BATCH [REPEATS]\n"
+    "         --capture FILE  K, V and q of a real model's layers, each in turn, as written by\n"
+    "                         `thriftattn inspect --capture`; else the data is made up\n"
     "         [--profile gemma3-270m|smollm2]  whose block masses the data is like\n"
     "         [--turnover PERCENT]  of the heaviest 5 %, from step to step; by default the "
     "profile's\n"
@@ -49,14 +53,18 @@ Selection selection(double budget, double tau) {
   return s;
 }
 
-void print_profile(DecodeSteps& steps) {
+void print_data(DecodeSteps& steps, const DecodeSetup& setup) {
   std::vector<cli::MassProfile> heads;
   for (const cli::UnitMasses& unit : steps.masses()) heads.push_back(cli::profile_of(unit));
   const cli::MassProfile p = cli::mean_of(heads);
+  const DataShape& shape = setup.shape;
   std::printf(
-      "{\"profile\": {\"sink\": %.4f, \"own\": %.4f, \"share_50\": %.4f, \"share_90\": %.4f, "
-      "\"share_99\": %.4f, \"share_999\": %.4f, \"tail\": %.4f, \"turnover\": %.4f}}\n",
-      p.sink, p.own, p.share_50, p.share_90, p.share_99, p.share_999, p.tail, p.turnover_1);
+      "{\"shape\": [%d, %lld, %d, %d, %d], \"layer\": %d, \"profile\": {\"sink\": %.4f, "
+      "\"own\": %.4f, \"share_50\": %.4f, \"share_90\": %.4f, \"share_99\": %.4f, "
+      "\"share_999\": %.4f, \"tail\": %.4f, \"turnover\": %.4f}}\n",
+      setup.batch, static_cast<long long>(shape.kv_len), shape.q_heads, shape.kv_heads,
+      shape.head_dim, setup.capture != nullptr ? setup.capture->layer : -1, p.sink, p.own,
+      p.share_50, p.share_90, p.share_99, p.share_999, p.tail, p.turnover_1);
 }
 
 void print_arm(const char* name, const DecodeTimes& times) {
@@ -76,7 +84,7 @@ void print_arm(const char* name, const DecodeTimes& times) {
       times.error, times.error_scratch);
 }
 
-void print_append(const char* name, const SyntheticShape& shape, int batch,
+void print_append(const char* name, const DataShape& shape, int batch,
                   const AppendTimes& times) {
   std::printf(
       "{\"arm\": \"%s\", \"us\": %.2f, \"us_spread\": 0, \"us_alone\": %.2f, \"bytes\": %lld, "
@@ -116,7 +124,7 @@ void run_tier(DecodeSteps& steps, const DecodeSetup& setup, HighTier tier,
 // Errors are against the tier's own whole.
 void run(const DecodeSetup& setup, const std::string& only) {
   DecodeSteps steps(setup);
-  print_profile(steps);
+  print_data(steps, setup);
   run_tier(steps, setup, HighTier::kRows16,
            {{"dense_16", Selection::exact(), false},
             {"low_only", selection(0, 0)},
@@ -131,6 +139,18 @@ void run(const DecodeSetup& setup, const std::string& only) {
            "append_seal_nested", only);
 }
 
+void run_captures(DecodeSetup setup, const std::string& file, const std::string& only) {
+  for (const Capture& capture : load_captures(file)) {
+    if (setup.batch >= capture.shape.kv_len) {
+      throw std::runtime_error(file + " has " + std::to_string(capture.shape.kv_len) +
+                               " tokens: supported is a batch below that");
+    }
+    setup.capture = &capture;
+    setup.shape = capture.shape;
+    run(setup, only);
+  }
+}
+
 // Takes `--name value` out of the arguments; false where there is none.
 bool take(std::vector<std::string>& arguments, const char* name, std::string& value) {
   const auto place = std::find(arguments.begin(), arguments.end(), name);
@@ -140,26 +160,42 @@ bool take(std::vector<std::string>& arguments, const char* name, std::string& va
   return true;
 }
 
-bool parse(std::vector<std::string> arguments, DecodeSetup& setup, std::string& only) {
-  take(arguments, "--only", only);
+struct Arguments {
+  DecodeSetup setup;
+  std::string only;
+  std::string capture;
+};
+
+bool parse(std::vector<std::string> arguments, Arguments& parsed) {
+  DecodeSetup& setup = parsed.setup;
+  take(arguments, "--only", parsed.only);
+  take(arguments, "--capture", parsed.capture);
+  const bool made_up = parsed.capture.empty();
   std::string profile = "gemma3-270m", turnover;
-  take(arguments, "--profile", profile);
+  const bool shaped = take(arguments, "--profile", profile);
   setup.profile = profile_named(profile);
   if (take(arguments, "--turnover", turnover)) {
     char* end = nullptr;
     setup.profile.turnover = static_cast<float>(std::strtod(turnover.c_str(), &end) / 100);
     if (*end != 0) return false;
   }
-  if (arguments.size() < 5 || arguments.size() > 6) return false;
+  if (!made_up && (shaped || !turnover.empty())) return false;  // the file says what the data is
+  const std::size_t numbers = made_up ? 5 : 1;
+  if (arguments.size() < numbers || arguments.size() > numbers + 1) return false;
   setup.batch = std::atoi(arguments[0].c_str());
-  setup.shape.kv_len = std::atoll(arguments[1].c_str());
-  setup.shape.q_heads = std::atoi(arguments[2].c_str());
-  setup.shape.kv_heads = std::atoi(arguments[3].c_str());
-  setup.shape.head_dim = std::atoi(arguments[4].c_str());
-  if (arguments.size() == 6) setup.repeats = std::atoi(arguments[5].c_str());
-  return setup.batch >= 1 && setup.shape.kv_len >= 1 && setup.shape.kv_heads >= 1 &&
-         setup.shape.q_heads >= setup.shape.kv_heads && setup.repeats >= 1 &&
-         setup.profile.turnover >= 0 && setup.profile.turnover <= 1;
+  if (made_up) {
+    setup.shape.kv_len = std::atoll(arguments[1].c_str());
+    setup.shape.q_heads = std::atoi(arguments[2].c_str());
+    setup.shape.kv_heads = std::atoi(arguments[3].c_str());
+    setup.shape.head_dim = std::atoi(arguments[4].c_str());
+    if (setup.shape.kv_len < 1 || setup.shape.kv_heads < 1 ||
+        setup.shape.q_heads < setup.shape.kv_heads) {
+      return false;
+    }
+  }
+  if (arguments.size() > numbers) setup.repeats = std::atoi(arguments[numbers].c_str());
+  return setup.batch >= 1 && setup.repeats >= 1 && setup.profile.turnover >= 0 &&
+         setup.profile.turnover <= 1;
 }
 
 }  // namespace
@@ -167,10 +203,9 @@ bool parse(std::vector<std::string> arguments, DecodeSetup& setup, std::string& 
 
 int main(int argc, char** argv) {
   using namespace thriftattn::bench;
-  DecodeSetup setup;
-  std::string only;
+  Arguments arguments;
   try {
-    if (!parse({argv + 1, argv + argc}, setup, only)) {
+    if (!parse({argv + 1, argv + argc}, arguments)) {
       std::fputs(kUsage, stderr);
       return 2;
     }
@@ -179,7 +214,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    run(setup, only);
+    if (arguments.capture.empty()) {
+      run(arguments.setup, arguments.only);
+    } else {
+      run_captures(arguments.setup, arguments.capture, arguments.only);
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cuda_decode_bench: %s\n", error.what());
     return 1;

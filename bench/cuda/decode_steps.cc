@@ -55,7 +55,7 @@ void require(cudaError_t error) {
 }
 
 DecodeSteps::DecodeSteps(const DecodeSetup& setup) : setup_(setup), flush_(memory(kFlushBytes)) {
-  const SyntheticShape& shape = setup.shape;
+  const DataShape& shape = setup.shape;
   require(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   require(cudaEventCreate(&begin_));
   require(cudaEventCreate(&end_));
@@ -70,9 +70,21 @@ DecodeSteps::DecodeSteps(const DecodeSetup& setup) : setup_(setup), flush_(memor
   v_ = memory(bytes);
   for (int step = 0; step < kSteps; ++step) {
     q_.push_back(memory(2 * values));
-    make_queries(shape, setup.profile, setup.batch, step, q_.back(), stream_);
+    if (setup.capture != nullptr) {
+      copy_queries(*setup.capture, setup.batch, step, q_.back(), stream_);
+    } else {
+      make_queries(shape, setup.profile, setup.batch, step, q_.back(), stream_);
+    }
   }
   require(cudaGetLastError());
+}
+
+void DecodeSteps::get_rows(std::uint64_t sequence, std::int64_t first, std::int64_t tokens) {
+  if (setup_.capture != nullptr) {
+    copy_rows(*setup_.capture, first, tokens, k_, v_, stream_);
+  } else {
+    make_rows(setup_.shape, setup_.profile, sequence, first, tokens, k_, v_, stream_);
+  }
 }
 
 CudaKvCacheConfig DecodeSteps::config() const {
@@ -93,8 +105,7 @@ CudaKvCache DecodeSteps::fill(const CudaKvCacheConfig& config) {
     sequences_.push_back(require(cache.add_sequence()));
     for (std::int64_t done = 0; done < setup_.shape.kv_len; done += kPiece) {
       const std::int64_t tokens = std::min(kPiece, setup_.shape.kv_len - done);
-      make_rows(setup_.shape, setup_.profile, setup_.seed + static_cast<std::uint64_t>(i), done,
-                tokens, k_, v_, stream_);
+      get_rows(setup_.seed + static_cast<std::uint64_t>(i), done, tokens);
       require(cache.append(sequences_.back(), rows(k_, tokens), rows(v_, tokens), {stream_}));
     }
   }
@@ -148,7 +159,7 @@ cudaGraphExec_t DecodeSteps::capture(const std::function<void()>& work) {
 // One call with outputs in 32 bit, which are returned.
 std::vector<float> DecodeSteps::call(CudaAttendParams params, const CudaKvCache& cache,
                                      CudaAttendPlan& plan) {
-  const SyntheticShape& shape = setup_.shape;
+  const DataShape& shape = setup_.shape;
   params.out = TensorView::packed(out32_, DType::kF32, setup_.batch, shape.q_heads, shape.head_dim);
   require(attend(params, cache, plan, {stream_}));
   std::vector<float> out(static_cast<std::size_t>(setup_.batch) * shape.q_heads * shape.head_dim);
@@ -160,11 +171,12 @@ std::vector<float> DecodeSteps::call(CudaAttendParams params, const CudaKvCache&
 
 CudaAttendParams DecodeSteps::step_params(const Selection& selection,
                                           CudaAttendState* state) const {
-  const SyntheticShape& shape = setup_.shape;
+  const DataShape& shape = setup_.shape;
   CudaAttendParams params;
   params.sequences = sequences_;
   params.q_offsets = offsets_;
   params.selection = selection;
+  params.softmax_scale = shape.softmax_scale;
   params.state = state;
   params.out = TensorView::packed(out_, DType::kF16, setup_.batch, shape.q_heads, shape.head_dim);
   return params;
@@ -172,7 +184,7 @@ CudaAttendParams DecodeSteps::step_params(const Selection& selection,
 
 DecodeTimes DecodeSteps::time(const CudaKvCache& cache, CudaAttendPlan& plan,
                               const Selection& selection, bool with_state) {
-  const SyntheticShape& shape = setup_.shape;
+  const DataShape& shape = setup_.shape;
   CudaAttendState state = require(CudaAttendState::create(cache, shape.q_heads));
   CudaAttendParams params = step_params(selection, with_state ? &state : nullptr);
   const auto step = [&](int i, bool refresh) {
@@ -214,8 +226,8 @@ DecodeTimes DecodeSteps::time(const CudaKvCache& cache, CudaAttendPlan& plan,
 
 AppendTimes DecodeSteps::time_append(CudaKvCache& cache, CudaAttendPlan& plan,
                                      const Selection& selection) {
-  const SyntheticShape& shape = setup_.shape;
-  make_rows(shape, setup_.profile, 99, 1, setup_.batch, k_, v_, stream_);
+  const DataShape& shape = setup_.shape;
+  get_rows(99, 1, setup_.batch);
   CudaAttendState state = require(CudaAttendState::create(cache, shape.q_heads));
   CudaAttendParams params = step_params(selection, &state);
   params.q = query(0);
@@ -241,13 +253,13 @@ AppendTimes DecodeSteps::time_append(CudaKvCache& cache, CudaAttendPlan& plan,
 }
 
 std::vector<cli::UnitMasses> DecodeSteps::masses() {
-  const SyntheticShape& shape = setup_.shape;
+  const DataShape& shape = setup_.shape;
   const auto blocks = static_cast<std::size_t>((shape.kv_len + kBlockTokens - 1) / kBlockTokens);
   const std::size_t cells = static_cast<std::size_t>(shape.q_heads) * blocks;
   auto* sums = static_cast<float*>(memory(kSteps * cells * sizeof(float)));
   for (std::int64_t done = 0; done < shape.kv_len; done += kPiece) {
     const std::int64_t tokens = std::min(kPiece, shape.kv_len - done);
-    make_rows(shape, setup_.profile, setup_.seed, done, tokens, k_, v_, stream_);
+    get_rows(setup_.seed, done, tokens);
     for (std::size_t step = 0; step < kSteps; ++step) {
       add_block_sums(shape, k_, done / kBlockTokens, tokens, q_[step],
                      static_cast<std::int64_t>(blocks), sums + step * cells, stream_);

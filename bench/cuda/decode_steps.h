@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/capture.h"
 #include "cuda/synthetic.h"
 #include "mass_profile.h"
 #include "thriftattn/cuda.h"
@@ -28,8 +29,9 @@ T require(Result<T> result) {
 }
 
 struct DecodeSetup {
-  SyntheticShape shape;
-  SyntheticProfile profile;
+  DataShape shape;
+  SyntheticProfile profile;          // of data that is made up
+  const Capture* capture = nullptr;  // whose data it is instead; `shape` is its shape
   int batch = 1;
   int repeats = 25;
   std::uint64_t seed = 0;
@@ -70,6 +72,8 @@ class DecodeSteps {
   [[nodiscard]] std::vector<cli::UnitMasses> masses();
 
  private:
+  // Tokens [first, first + tokens) of a sequence of the data, to k_ and v_.
+  void get_rows(std::uint64_t sequence, std::int64_t first, std::int64_t tokens);
   [[nodiscard]] ConstTensorView rows(const void* data, std::int64_t tokens) const;
   [[nodiscard]] ConstTensorView query(int step) const;
   // All but q.

@@ -37,7 +37,7 @@ __device__ float direction(int which, int kv_head, int d, int head_dim) {
 }
 
 struct Rows {
-  SyntheticShape shape;
+  DataShape shape;
   SyntheticProfile profile;
   std::uint64_t sequence;
   std::int64_t first;
@@ -61,7 +61,7 @@ __device__ float directed(const Rows& rows, std::uint64_t cell, int head, int d)
 }
 
 __global__ void rows_kernel(Rows rows) {
-  const SyntheticShape& s = rows.shape;
+  const DataShape& s = rows.shape;
   const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
   const std::int64_t own = (s.kv_len - 1) / kBlock;
   for (std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x;
@@ -87,7 +87,7 @@ __global__ void rows_kernel(Rows rows) {
 }
 
 struct Queries {
-  SyntheticShape shape;
+  DataShape shape;
   int step;
   std::int64_t count;
   StepMix mix;
@@ -96,7 +96,7 @@ struct Queries {
 };
 
 __global__ void queries_kernel(Queries queries) {
-  const SyntheticShape& s = queries.shape;
+  const DataShape& s = queries.shape;
   const std::int64_t i = blockIdx.x * static_cast<std::int64_t>(blockDim.x) + threadIdx.x;
   if (i >= queries.count) return;
   const int d = static_cast<int>(i % s.head_dim);
@@ -115,7 +115,7 @@ __global__ void queries_kernel(Queries queries) {
 }
 
 struct BlockSums {
-  SyntheticShape shape;
+  DataShape shape;
   const __half* k;
   const __half* q;
   std::int64_t tokens, first_block, blocks;
@@ -125,7 +125,7 @@ struct BlockSums {
 // Grid (blocks of k, q heads); a thread for each token.
 __global__ void block_sums_kernel(BlockSums p) {
   __shared__ float logits[kBlock];
-  const SyntheticShape& s = p.shape;
+  const DataShape& s = p.shape;
   const int q_head = static_cast<int>(blockIdx.y), head = q_head / (s.q_heads / s.kv_heads);
   const std::int64_t token = static_cast<std::int64_t>(blockIdx.x) * kBlock + threadIdx.x;
   float sum = -INFINITY;
@@ -134,7 +134,7 @@ __global__ void block_sums_kernel(BlockSums p) {
     const __half* q = p.q + static_cast<std::int64_t>(q_head) * s.head_dim;
     sum = 0;
     for (int d = 0; d < s.head_dim; ++d) sum += __half2float(k[d]) * __half2float(q[d]);
-    sum *= rsqrtf(static_cast<float>(s.head_dim));
+    sum *= s.softmax_scale > 0 ? s.softmax_scale : rsqrtf(static_cast<float>(s.head_dim));
   }
   logits[threadIdx.x] = sum;
   __syncthreads();
@@ -147,7 +147,7 @@ __global__ void block_sums_kernel(BlockSums p) {
 
 }  // namespace
 
-void make_rows(const SyntheticShape& shape, const SyntheticProfile& profile, std::uint64_t sequence,
+void make_rows(const DataShape& shape, const SyntheticProfile& profile, std::uint64_t sequence,
                std::int64_t first, std::int64_t tokens, void* k, void* v, cudaStream_t stream) {
   const Rows rows{shape,
                   profile,
@@ -159,7 +159,7 @@ void make_rows(const SyntheticShape& shape, const SyntheticProfile& profile, std
   rows_kernel<<<2048, kThreads, 0, stream>>>(rows);
 }
 
-void make_queries(const SyntheticShape& shape, const SyntheticProfile& profile, int batch, int step,
+void make_queries(const DataShape& shape, const SyntheticProfile& profile, int batch, int step,
                   void* q, cudaStream_t stream) {
   Queries queries{};
   queries.shape = shape;
@@ -176,7 +176,7 @@ void make_queries(const SyntheticShape& shape, const SyntheticProfile& profile, 
   queries_kernel<<<grid, kThreads, 0, stream>>>(queries);
 }
 
-void add_block_sums(const SyntheticShape& shape, const void* k, std::int64_t first_block,
+void add_block_sums(const DataShape& shape, const void* k, std::int64_t first_block,
                     std::int64_t tokens, const void* q, std::int64_t blocks, float* sums,
                     cudaStream_t stream) {
   const BlockSums p{shape,
