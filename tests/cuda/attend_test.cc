@@ -96,6 +96,22 @@ TEST_P(DeviceGrid, RaggedLengths) {
   }
 }
 
+// Where a panel has more CTAs than are added up at a time, groups of them are first.
+TEST_P(DeviceGrid, MoreCtasAPanelThanMergeAtATime) {
+  for (const int head_dim : {64, 128, 256}) {
+    for (const auto& sequences : std::vector<std::vector<SequenceShape>>{
+             {{9000, 1}}, {{9000, 1}, {20000, 1}}, {{3000, 1}, {1, 1}, {12345, 2}, {700, 1}}}) {
+      Case c;
+      c.shape.head_dim = head_dim;
+      c.shape.kv_heads = 1;
+      c.shape.group = 3;
+      c.shape.data = DataKind::kRising;
+      c.shape.sequences = sequences;
+      check(c);
+    }
+  }
+}
+
 TEST_P(DeviceGrid, DataAndNumerics) {
   for (const DataKind data : {DataKind::kGaussian, DataKind::kChannelOffsets, DataKind::kSink,
                               DataKind::kNeedles, DataKind::kOutliers}) {

@@ -191,6 +191,7 @@ class Call {
     decode_.masses = plan.masses.data();
     decode_.fates = plan.fates.data();
     decode_.row_lse = plan.row_lse.data();
+    decode_.slots = plan.slots;
     decode_.headers = plan.headers.data();
     decode_.partials = plan.partials.data();
     decode_.arrivals = plan.arrivals.data();

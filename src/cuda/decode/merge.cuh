@@ -10,57 +10,11 @@
 #include <cstdint>
 
 #include "cuda/decode/rows.cuh"
+#include "cuda/decode/shared_map.cuh"
 #include "cuda/decode/traits.cuh"
 #include "cuda/decode/walk.cuh"
 
 namespace thriftattn::cuda {
-
-extern __shared__ __align__(128) std::byte decode_memory[];
-
-// Dynamic shared memory of a CTA: rings | labels | states | anchors | barriers | scratch.
-template <class T>
-class SharedMap {
- public:
-  // threads: of the CTA
-  __device__ explicit SharedMap(int threads) : threads_(threads) {}
-
-  [[nodiscard]] __device__ std::uint32_t ring(int warp) const {
-    return ptx::shared_address(decode_memory) + warp * T::kWarpBytes;
-  }
-  // Where a warp leaves the sums of its last piece, as its lanes hold them: [kSteps, 32]. Its value
-  // ring, empty then.
-  [[nodiscard]] __device__ float4* sums(int warp) const {
-    return reinterpret_cast<float4*>(decode_memory + warp * T::kWarpBytes +
-                                     T::kKeyStages * T::kKeyStageBytes);
-  }
-  // What the stages of a warp's key ring hold.
-  [[nodiscard]] __device__ Item* labels(int warp) const {
-    return reinterpret_cast<Item*>(decode_memory + warps() * T::kWarpBytes) + warp * T::kKeyStages;
-  }
-  // Of pieces. While a warp is at one, `sum` is that of the tail's weights.
-  [[nodiscard]] __device__ States states(int piece) const {
-    return States{reinterpret_cast<float*>(labels(warps()))}.from(piece);
-  }
-  // [8]: log2 of the mass of a warp's anchor in a panel of the window.
-  [[nodiscard]] __device__ float* anchor(int warp, int slot) const {
-    return states(kMaxPieces).reference(0) + warp * T::kAnchorFloats + slot * kPanelRows;
-  }
-  [[nodiscard]] __device__ std::uint32_t barriers(int warp) const {
-    return ptx::shared_address(anchor(warps(), 0)) + warp * (T::kKeyStages + T::kValueStages) * 8;
-  }
-  [[nodiscard]] __device__ std::uint32_t* scratch() const {
-    return reinterpret_cast<std::uint32_t*>(anchor(warps(), 0)) +
-           warps() * (T::kKeyStages + T::kValueStages) * 2;
-  }
-  // A warp's new row.
-  [[nodiscard]] __device__ std::uint32_t* fresh(int warp) const {
-    return scratch() + T::kScratchWords + warp * T::kFreshWords;
-  }
-  [[nodiscard]] __device__ int warps() const { return threads_ / 32; }
-
- private:
-  int threads_;
-};
 
 __device__ inline void store_output(const DecodeArgs& args, std::int64_t at, float value) {
   if (args.out_type == DType::kF32) {
@@ -79,7 +33,7 @@ struct RowState {
   float used = 0;  // of those whose V was read
 };
 
-// Memory of a CTA's sums of a panel, and behind them of pieces whose warp has more to go.
+// Memory of sums: of CTAs, of groups of them, and of pieces whose warp has more to go.
 template <class T>
 __device__ inline float4* partial_sums(const DecodeArgs& args, int slot) {
   return reinterpret_cast<float4*>(args.partials) +
@@ -87,9 +41,8 @@ __device__ inline float4* partial_sums(const DecodeArgs& args, int slot) {
 }
 template <class T>
 __device__ inline float4* piece_sums(const DecodeArgs& args, int piece) {
-  const int cta = static_cast<int>(blockIdx.x);
   return partial_sums<T>(
-      args, static_cast<int>(gridDim.x) + args.shape.panels + cta * kMaxPieces + piece);
+      args, args.slots.first_piece + static_cast<int>(blockIdx.x) * kMaxPieces + piece);
 }
 
 // A warp leaves what it has of a panel; `goes_on`: it has more of them.
@@ -278,11 +231,14 @@ class Merge {
     if (panel.place.ctas == 1) {
       write_lse(args_, panel.items, panel.place.panel, row, all);
     } else {
-      PartialHeader& header = args_.headers[cta_slot(panel)];
-      __stcg(&header.reference[row], all.reference);
-      __stcg(&header.sum[row], all.sum);
-      __stcg(&header.sum_used[row], all.used);
+      write_header(cta_slot(panel), row, all);
     }
+  }
+  __device__ void write_header(int slot, int row, const RowState& all) const {
+    PartialHeader& header = args_.headers[slot];
+    __stcg(&header.reference[row], all.reference);
+    __stcg(&header.sum[row], all.sum);
+    __stcg(&header.sum_used[row], all.used);
   }
 
   __device__ void write_sums(int slot, int at) const {
@@ -308,23 +264,71 @@ class Merge {
   // them is written; it merges those for which it comes last.
   __device__ void merge_ctas() const {
     const int candidates = share_.panels > 1 ? 2 : 1;
-    const auto candidate = [&](int i) -> const WalkPanel& {
-      return share_.window[i == 0 ? 0 : share_.panels - 1];
-    };
     bool is_last = false;
     if (thread_ < candidates && candidate(thread_).place.ctas > 1) {
       const PanelPlace& place = candidate(thread_).place;
-      is_last =
-          ptx::arrive(args_.arrivals + place.panel) + 1 == static_cast<std::uint32_t>(place.ctas);
-      if (is_last) args_.arrivals[place.panel] = 0;  // for the next call
+      is_last = is_last_of(place, place.ctas > kManyCtas ? group_of_mine(place) : all_of(place));
     }
 #pragma unroll 1
     for (int i = 0; i < candidates; ++i) {
-      if (__syncthreads_or(thread_ == i && is_last) != 0) merge_parts(candidate(i));
+      if (__syncthreads_or(thread_ == i && is_last) == 0) continue;
+      const PanelPlace& place = candidate(i).place;
+      if (place.ctas > kManyCtas) {
+        merge_groups(args_, share_, i);
+      } else {
+        merge_parts<false>(candidate(i), all_of(place));
+      }
+    }
+  }
+  [[nodiscard]] __device__ WalkPanel& candidate(int i) const {
+    return share_.window[i == 0 ? 0 : share_.panels - 1];
+  }
+
+  // What is added up at a time: the slots of all CTAs that have a part of a panel. Where they are
+  // many, groups of neighbours are, and then the groups.
+  struct Parts {
+    int first;
+    int count;
+    int to;  // slot of a group's sum; -1: the result
+  };
+  [[nodiscard]] __device__ static Parts all_of(const PanelPlace& place) {
+    return {place.first_cta + place.panel, place.ctas, -1};
+  }
+  [[nodiscard]] __device__ Parts groups_of(const PanelPlace& place) const {
+    const int first = (place.first_cta + place.panel) / kGroupCtas + place.panel;
+    return {args_.slots.first_group + first, (place.ctas + kGroupCtas - 1) / kGroupCtas, -1};
+  }
+  [[nodiscard]] __device__ Parts group_of_mine(const PanelPlace& place) const {
+    const int group = (static_cast<int>(blockIdx.x) - place.first_cta) / kGroupCtas;
+    const int begin = group * kGroupCtas;
+    return {place.first_cta + place.panel + begin, min(kGroupCtas, place.ctas - begin),
+            groups_of(place).first + group};
+  }
+  // Whether all others of the parts have been here before.
+  [[nodiscard]] __device__ bool is_last_of(const PanelPlace& place, const Parts& parts) const {
+    std::uint32_t* counter = args_.arrivals + (parts.to < 0 ? place.panel : parts.to);
+    if (ptx::arrive(counter) + 1 != static_cast<std::uint32_t>(parts.count)) return false;
+    *counter = 0;  // for the next call
+    return true;
+  }
+  // The CTA's group of candidate i, of which it comes last, and the panel if it does so there too.
+  // A function of its own: few calls need it, and the code that all go through is shorter for it.
+  static __device__ __noinline__ void merge_groups(const DecodeArgs& args, Share& share, int i) {
+    const Merge merge(args, share);
+    const WalkPanel& panel = merge.candidate(i);
+    Parts parts = merge.group_of_mine(panel.place);
+    bool is_last = true;
+#pragma unroll 1
+    while (__syncthreads_or(is_last) != 0) {
+      merge.template merge_parts<true>(panel, parts);
+      if (parts.to < 0) return;
+      parts = merge.groups_of(panel.place);
+      __syncthreads();
+      is_last = merge.thread_ == 0 && merge.is_last_of(panel.place, parts);
     }
   }
 
-  // Sums of up to kAtOnce CTAs, on their way together.
+  // Sums of up to kAtOnce parts, on their way together.
   static constexpr int kAtOnce = 8;
   using Batch = float4[kAtOnce];
   __device__ static void load(Batch& batch, const float4* from, int count) {
@@ -334,18 +338,19 @@ class Merge {
     }
   }
 
-  // A panel's parts of all CTAs, in order, to the result. Their states come to where the key rings
-  // were, while the first sums are on their way.
-  __device__ void merge_parts(const WalkPanel& panel) const {
-    const int first = panel.place.first_cta + panel.place.panel;
-    const int count = panel.place.ctas;
+  // Parts of a panel, in order; kGroups: they may be a group. Their states come to where the key
+  // rings were, while the first sums are on their way.
+  template <bool kGroups>
+  __device__ void merge_parts(const WalkPanel& panel, const Parts& parts) const {
+    const int count = parts.count;
+    const bool is_group = kGroups && parts.to >= 0;
     int at = thread_;
-    const float4* from = partial_sums<T>(args_, first) + at;
+    const float4* from = partial_sums<T>(args_, parts.first) + at;
     Batch batch;
     if constexpr (T::kValues) load(batch, from, at < kElements ? count : 0);
     const States states{reinterpret_cast<float*>(decode_memory)};
     constexpr int kHeaderFloats = static_cast<int>(sizeof(PartialHeader) / sizeof(float));
-    const auto* headers = reinterpret_cast<const float*>(args_.headers + first);
+    const auto* headers = reinterpret_cast<const float*>(args_.headers + parts.first);
     for (int i = thread_; i < count * kHeaderFloats; i += threads_) {
       states.reference(i / kHeaderFloats)[i % kHeaderFloats] = __ldcg(headers + i);
     }
@@ -356,7 +361,11 @@ class Merge {
     __syncthreads();
     if (from_the_end() < kPanelRows) {
       const RowState all = add_states(states, count, from_the_end());
-      write_lse(args_, panel.items, panel.place.panel, from_the_end(), all);
+      if (is_group) {
+        write_header(parts.to, from_the_end(), all);
+      } else {
+        write_lse(args_, panel.items, panel.place.panel, from_the_end(), all);
+      }
     }
 #pragma unroll 1
     while (T::kValues && at < kElements) {
@@ -371,7 +380,11 @@ class Merge {
         if (begin >= count) break;
         load(batch, from + begin * kElements, count - begin);
       }
-      total.write(args_, panel.items, at);
+      if (is_group) {
+        __stcg(partial_sums<T>(args_, parts.to) + at, total.sums);
+      } else {
+        total.write(args_, panel.items, at);
+      }
       at += threads_;
       from += threads_;
       load(batch, from, at < kElements ? count : 0);

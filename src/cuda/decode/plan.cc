@@ -29,8 +29,7 @@ Status check_heads(const CudaKvCacheConfig& config, int q_heads) {
 Status allocate(const CudaKvCache& cache, CudaAttendPlan::Impl& plan) {
   const std::int64_t panels = plan.max_panels;
   const std::int64_t cells = panels * plan.max_blocks;
-  const std::int64_t parts = plan.shape.ctas + panels;
-  const std::int64_t partials = parts + std::int64_t{plan.shape.ctas} * kMaxPieces;
+  const std::int64_t row_values = std::int64_t{kPanelRows} * plan.head_dim;
   const std::int64_t units = std::int64_t{plan.max_sequences} * plan.kv_heads;
   Status s = allocate_sets(cache, plan.scratch);
   if (s.ok()) s = plan.masses.allocate(cells * kPanelRows, "block masses");
@@ -38,9 +37,9 @@ Status allocate(const CudaKvCache& cache, CudaAttendPlan::Impl& plan) {
   if (s.ok()) s = plan.row_lse.allocate(panels * kPanelRows, "row lse");
   if (s.ok()) s = plan.floor.allocate(panels * kPanelRows, "row lse");
   if (s.ok()) s = plan.ranks.allocate(units * plan.max_blocks, "block ranks");
-  if (s.ok()) s = plan.headers.allocate(parts, "partial sums");
-  if (s.ok()) s = plan.partials.allocate(partials * kPanelRows * plan.head_dim, "partial sums");
-  if (s.ok()) s = plan.arrivals.allocate(panels, "arrival counters");
+  if (s.ok()) s = plan.headers.allocate(plan.slots.first_piece, "partial sums");
+  if (s.ok()) s = plan.partials.allocate(plan.slots.end * row_values, "partial sums");
+  if (s.ok()) s = plan.arrivals.allocate(plan.slots.first_piece, "arrival counters");
   if (s.ok()) s = plan.attended.allocate(cache.config().max_sequences, "attended lengths");
   return s;
 }
@@ -118,6 +117,7 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
       !s.ok()) {
     return s;
   }
+  impl->slots = {impl->shape.ctas, impl->max_panels};
   if (Status s = cuda::allocate(cache, *impl); !s.ok()) return s;
   return CudaAttendPlan(std::move(impl));
 }

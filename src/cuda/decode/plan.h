@@ -50,6 +50,7 @@ struct CudaAttendPlan::Impl {
   const cuda::DecodeKernels* append_kernels = nullptr;  // of calls that append their own tokens
   cuda::DecodeShape append_shape;
 
+  cuda::SumSlots slots;
   cuda::SetsBuffer scratch;  // sets of calls without a state
   cuda::DeviceBuffer<float> masses;
   cuda::DeviceBuffer<std::uint8_t> fates;

@@ -50,6 +50,24 @@ struct PartialHeader {
   float sum_used[kPanelRows];  // of those whose V was read
 };
 
+// A panel of more than kManyCtas CTAs is added up by groups of kGroupCtas of them, then the groups.
+inline constexpr int kManyCtas = 24;
+inline constexpr int kGroupCtas = 12;
+
+// Places of sums: those of each CTA and panel, slot CTA + panel; then those of groups of CTAs, and
+// of pieces whose warp has more to go.
+struct SumSlots {
+  std::int32_t first_group = 0;
+  std::int32_t first_piece = 0;
+  std::int32_t end = 0;
+
+  SumSlots() = default;
+  SumSlots(int ctas, int panels)
+      : first_group(ctas + panels),
+        first_piece(first_group + first_group / kGroupCtas + panels + 1),
+        end(first_piece + ctas * kMaxPieces) {}
+};
+
 struct CallShape {
   std::int32_t batch = 0;
   std::int32_t q_heads = 0;
@@ -91,12 +109,13 @@ struct DecodeArgs {
   std::int32_t parts = 0;                // in clusters: CTAs of a panel
   const float* floor_log2 = nullptr;     // [panels, 8], lse to measure it by; nullptr: anchors
 
-  float* masses = nullptr;            // [panels, max_blocks, 8], log2 of the sum of weights
-  std::uint8_t* fates = nullptr;      // [panels, max_blocks], BlockFate bits
-  float* row_lse = nullptr;           // [panels, 8], log2
-  PartialHeader* headers = nullptr;   // [CTAs + panels]
-  float* partials = nullptr;          // [CTAs + panels + CTAs * kMaxPieces, 8 * head_dim]
-  std::uint32_t* arrivals = nullptr;  // [panels], zero between calls
+  float* masses = nullptr;        // [panels, max_blocks, 8], log2 of the sum of weights
+  std::uint8_t* fates = nullptr;  // [panels, max_blocks], BlockFate bits
+  float* row_lse = nullptr;       // [panels, 8], log2
+  SumSlots slots;
+  PartialHeader* headers = nullptr;   // [slots.first_piece]
+  float* partials = nullptr;          // [slots.end, 8 * head_dim]
+  std::uint32_t* arrivals = nullptr;  // by panel or a group's slot, zero between calls
   CallShape shape;
   NewPage new_page[kMaxSequences];  // of the sequences whose tokens are fresh
 };
