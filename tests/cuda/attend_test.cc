@@ -201,7 +201,8 @@ TEST_P(DeviceGrid, DenseByClustersOrCut) {
   check_dense(with(64, 2, 4, {{40000, 1}, {65, 1}}), 0);  // one much longer
   check_dense(with(64, 64, 1, {{4500, 1}}), 2);           // pages looked up twice
   check_dense(with(64, 7, 1, {{40000, 1}}), 16);
-  check_dense(with(64, 16, 1, std::vector<SequenceShape>(40, {70, 1})), 0);  // too many
+  check_dense(with(64, 16, 1, std::vector<SequenceShape>(40, {70, 1})), 0);    // many short ones
+  check_dense(with(64, 16, 1, std::vector<SequenceShape>(12, {1000, 1})), 1);  // two waves
 }
 
 // Steps of decoding that carry a state across block boundaries: each against the oracle.

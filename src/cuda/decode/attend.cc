@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cuda/cache/cache_impl.h"
+#include "cuda/decode/cluster_parts.h"
 #include "cuda/decode/plan.h"
 #include "engine/validate.h"
 #include "kv/append_checks.h"
@@ -345,36 +346,23 @@ class Call {
     const DecodeKernels& kernels = appends ? *plan_.append_kernels : *plan_.kernels;
     const DecodeShape& grid = appends ? plan_.append_shape : plan_.shape;
     auto* kernel = dense_ ? kernels.dense : kernels.attend;
-    args.parts = dense_ && kernels.dense_cluster != nullptr ? cluster_parts(grid) : 0;
+    args.parts = dense_ && kernels.dense_cluster != nullptr ? cluster_parts(dense_work(), grid) : 0;
     if (args.parts > 0) kernel = kernels.dense_cluster;
     plan_.cluster_ctas = args.parts;
     return to_status(kernel(args, grid, stream_), "decode kernel");
   }
 
-  // CTAs of the cluster that each panel of a dense call gets, 0 where panels are cut instead: as
-  // many as all panels have side by side, but no more than the longest sequence has blocks, and 16
-  // only where 8 have more quarters of blocks than warps. Nothing evens the work out: on an H200 a
-  // cluster starts 300 KB of a CTA's time earlier, and where it has few others beside it reads
-  // nearly twice as fast as where all read.
-  [[nodiscard]] int cluster_parts(const DecodeShape& grid) const {
-    constexpr std::int64_t kHeadStart = 300 << 10;
+  [[nodiscard]] DenseWork dense_work() const {
     const CallShape& shape = decode_.shape;
-    const std::int64_t longest = longest_blocks();
-    std::int64_t all = 0;
+    DenseWork work{.panels = shape.panels,
+                   .longest = longest_blocks(),
+                   .blocks = 0,
+                   .block_bytes = 2 * DeviceTileLayout{plan_.head_dim}.high_bytes()};
     for (int i = 0; i < shape.batch; ++i) {
       const int panels = shape.panel_begin[i + 1] - shape.panel_begin[i];
-      all += kv::blocks_of(length(static_cast<std::size_t>(i))) * panels;
+      work.blocks += kv::blocks_of(length(static_cast<std::size_t>(i))) * panels;
     }
-    const auto of_part = [&](int i) { return (longest + (1 << i) - 1) >> i; };
-    const auto is_enough = [&](int i) {
-      const int quarters = (1 << i) < kPortableClusterCtas ? kQuarters : grid.dense_warps;
-      return kQuarters * of_part(i) <= quarters;
-    };
-    int i = kClusterSizes - 1;
-    while (i > 0 && (shape.panels > grid.clusters[i] || is_enough(i - 1))) --i;
-    if (shape.panels > grid.clusters[i]) return 0;
-    const std::int64_t bytes = 2 * DeviceTileLayout{plan_.head_dim}.high_bytes();
-    return of_part(i) * bytes <= kHeadStart + 7 * bytes * all / (4 * grid.ctas) ? 1 << i : 0;
+    return work;
   }
 
   const CudaAttendParams& params_;

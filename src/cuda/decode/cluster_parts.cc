@@ -1,0 +1,53 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda/decode/cluster_parts.h"
+
+#include <algorithm>
+
+#include "cuda/common/tile_layout.h"
+
+namespace thriftattn::cuda {
+namespace {
+
+// Times are in bytes that a CTA reads while all read.
+constexpr double kStart = 150e3;     // of clusters
+constexpr double kNextWave = 55e3;   // of those that start when others have ended
+constexpr double kCutStart = 300e3;  // of panels that are cut
+constexpr double kCutSlower = 1.03;
+constexpr double kCutPanel = 40e3;  // of each panel, but no more than a third of what it reads
+constexpr double kFaster = 1.75;    // a CTA that has few others beside it
+
+// All panels by clusters of 2^i CTAs, in waves where not all run side by side.
+double time_of(const DenseWork& work, const DecodeShape& grid, int i, double all_bytes) {
+  const int side_by_side = grid.clusters[i];
+  const int waves = (work.panels + side_by_side - 1) / side_by_side;
+  const int in_last = work.panels - (waves - 1) * side_by_side;
+  const double mean = all_bytes / work.panels / (1 << i);  // bytes of a CTA
+  const auto wave = [&](int clusters) { return mean * (clusters << i) / grid.ctas; };
+  const auto longest = static_cast<double>(work.block_bytes * ((work.longest + (1 << i) - 1) >> i));
+  return kStart + kNextWave * (waves - 1) + (waves - 1) * wave(side_by_side) +
+         std::max(mean / kFaster, wave(in_last)) + (longest - mean) / kFaster;
+}
+
+}  // namespace
+
+int cluster_parts(const DenseWork& work, const DecodeShape& grid) {
+  const auto all_bytes = static_cast<double>(work.block_bytes * work.blocks);
+  const double of_panels = std::min(kCutPanel * work.panels, all_bytes / 3);
+  double best = kCutStart + (kCutSlower * all_bytes + of_panels) / grid.ctas;
+  int parts = 0;
+  for (int i = 0; i < kClusterSizes && grid.clusters[i] > 0; ++i) {
+    const double time = time_of(work, grid, i, all_bytes);
+    if (time < best) {
+      best = time;
+      parts = 1 << i;
+    }
+    // More CTAs do not help where each has a block, nor 16 where 8 have no more quarters of blocks
+    // than warps.
+    const int quarters = 2 << i < kMaxClusterCtas ? kQuarters : grid.dense_warps;
+    if (kQuarters * ((work.longest + (1 << i) - 1) >> i) <= quarters) break;
+  }
+  return parts;
+}
+
+}  // namespace thriftattn::cuda

@@ -1,0 +1,24 @@
+// SPDX-FileCopyrightText: 2026 The thriftattn authors
+// SPDX-License-Identifier: Apache-2.0
+// Which of two kernels a call takes that is all 16 bit: clusters of CTAs, and of how many, or
+// panels that are cut.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/decode/launch.h"
+
+namespace thriftattn::cuda {
+
+struct DenseWork {
+  int panels = 0;                // 1 or more
+  std::int64_t longest = 0;      // blocks of the longest sequence, 1 or more
+  std::int64_t blocks = 0;       // of all panels
+  std::int64_t block_bytes = 0;  // of K and V
+};
+
+// CTAs of the cluster that each panel gets, 0 where panels are cut instead: whatever takes less by
+// a model of it, which is fitted to an H100 and an H200 (docs/kernels/sm90a.md).
+int cluster_parts(const DenseWork& work, const DecodeShape& grid);
+
+}  // namespace thriftattn::cuda
