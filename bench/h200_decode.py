@@ -184,6 +184,7 @@ def main():
     parser.add_argument("--commit", default="", help="goes into the record")
     parser.add_argument("--json", type=pathlib.Path, help="where the record is written")
     options = parser.parse_args()
+    options.program = options.program.resolve()  # a bare name would be looked for on the PATH
     if not torch.cuda.is_available():
         sys.exit("h200_decode.py: no CUDA device")
     copy = copy_bandwidth(options.repeats)

@@ -281,15 +281,24 @@ class Call {
   [[nodiscard]] bool tail_pays() const {
     constexpr double kBlocksPerAnchor = 12;
     const CallShape& shape = decode_.shape;
-    double blocks = 0;
-    for (int i = 0; i < shape.batch; ++i) {
-      const int panels = shape.panel_begin[i + 1] - shape.panel_begin[i];
-      const std::int64_t full = length(static_cast<std::size_t>(i)) / kBlockTokens;
-      blocks += static_cast<double>(full) * panels;
-    }
     const double warps = static_cast<double>(plan_.shape.ctas) * plan_.shape.attend_warps;
     const double anchors = static_cast<double>(shape.panels) / plan_.shape.ctas + 2;
-    return blocks / warps >= kBlocksPerAnchor * anchors;
+    return static_cast<double>(panel_blocks()) / warps >= kBlocksPerAnchor * anchors;
+  }
+
+  // Blocks of all panels, open ones among them.
+  [[nodiscard]] std::int64_t panel_blocks() const {
+    const CallShape& shape = decode_.shape;
+    std::int64_t blocks = 0;
+    for (int i = 0; i < shape.batch; ++i) {
+      const int panels = shape.panel_begin[i + 1] - shape.panel_begin[i];
+      blocks += kv::blocks_of(length(static_cast<std::size_t>(i))) * panels;
+    }
+    return blocks;
+  }
+  [[nodiscard]] DenseWork dense_work() const {
+    return {decode_.shape.panels, longest_blocks(), panel_blocks(),
+            2 * DeviceTileLayout{plan_.head_dim}.high_bytes()};
   }
 
   Status score() {
@@ -350,19 +359,6 @@ class Call {
     if (args.parts > 0) kernel = kernels.dense_cluster;
     plan_.cluster_ctas = args.parts;
     return to_status(kernel(args, grid, stream_), "decode kernel");
-  }
-
-  [[nodiscard]] DenseWork dense_work() const {
-    const CallShape& shape = decode_.shape;
-    DenseWork work{.panels = shape.panels,
-                   .longest = longest_blocks(),
-                   .blocks = 0,
-                   .block_bytes = 2 * DeviceTileLayout{plan_.head_dim}.high_bytes()};
-    for (int i = 0; i < shape.batch; ++i) {
-      const int panels = shape.panel_begin[i + 1] - shape.panel_begin[i];
-      work.blocks += kv::blocks_of(length(static_cast<std::size_t>(i))) * panels;
-    }
-    return work;
   }
 
   const CudaAttendParams& params_;
