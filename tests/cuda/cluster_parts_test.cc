@@ -16,7 +16,7 @@ DecodeShape hopper(int dense_warps = 12) {
   DecodeShape grid;
   grid.ctas = 132;
   grid.dense_warps = dense_warps;
-  const int side_by_side[] = {132, 66, 32, 15, 7};
+  const int side_by_side[] = {132, 66, 30, 15, 7};
   std::copy(std::begin(side_by_side), std::end(side_by_side), grid.clusters);
   return grid;
 }
@@ -59,7 +59,11 @@ TEST(ClusterParts, IsWhatWasFastest) {
                           {64, 8192, 8, 128, {1, 2, 4, 8}},
                           {256, 1024, 8, 128, {1, 2}},
                           {256, 200, 8, 128, {0, 1}},
-                          {40, 70, 16, 64, {0}}};
+                          {40, 70, 16, 64, {0}},
+                          {8, 32768, 4, 256, {0}},
+                          {8, 131072, 4, 256, {0}},
+                          {1, 32768, 4, 256, {16}},
+                          {8, 8192, 4, 256, {0, 2}}};
   for (const Measured& m : all) {
     const int parts = cluster_parts(even(m.batch, m.tokens, m.kv_heads, m.head_dim),
                                     hopper(m.head_dim == 256 ? 7 : 12));

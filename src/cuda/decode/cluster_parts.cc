@@ -10,9 +10,10 @@ namespace thriftattn::cuda {
 namespace {
 
 // Times are in bytes that a CTA reads while all read.
-constexpr double kStart = 150e3;     // of clusters
-constexpr double kNextWave = 55e3;   // of those that start when others have ended
-constexpr double kCutStart = 300e3;  // of panels that are cut
+constexpr double kStart = 150e3;        // of clusters
+constexpr double kNextWave = 55e3;      // of those that start when others have ended
+constexpr double kNextWaveMore = 12e3;  // ... where a cluster is twice as large
+constexpr double kCutStart = 300e3;     // of panels that are cut
 constexpr double kCutSlower = 1.03;
 constexpr double kCutPanel = 40e3;  // of each panel, but no more than a third of what it reads
 constexpr double kFaster = 1.75;    // a CTA that has few others beside it
@@ -25,7 +26,7 @@ double time_of(const DenseWork& work, const DecodeShape& grid, int i, double all
   const double mean = all_bytes / work.panels / (1 << i);  // bytes of a CTA
   const auto wave = [&](int clusters) { return mean * (clusters << i) / grid.ctas; };
   const auto longest = static_cast<double>(work.block_bytes * ((work.longest + (1 << i) - 1) >> i));
-  return kStart + kNextWave * (waves - 1) + (waves - 1) * wave(side_by_side) +
+  return kStart + (waves - 1) * (kNextWave + kNextWaveMore * i + wave(side_by_side)) +
          std::max(mean / kFaster, wave(in_last)) + (longest - mean) / kFaster;
 }
 
@@ -37,6 +38,8 @@ int cluster_parts(const DenseWork& work, const DecodeShape& grid) {
   double best = kCutStart + (kCutSlower * all_bytes + of_panels) / grid.ctas;
   int parts = 0;
   for (int i = 0; i < kClusterSizes && grid.clusters[i] > 0; ++i) {
+    // Clusters of 16 leave SMs out: not more than one wave of them.
+    if ((1 << i) > kPortableClusterCtas && work.panels > grid.clusters[i]) break;
     const double time = time_of(work, grid, i, all_bytes);
     if (time < best) {
       best = time;
