@@ -51,7 +51,7 @@ struct PartialHeader {
 };
 
 // A panel of more than kManyCtas CTAs is added up by groups of kGroupCtas of them, then the groups.
-inline constexpr int kManyCtas = 24;
+inline constexpr int kManyCtas = 48;
 inline constexpr int kGroupCtas = 12;
 
 // Places of sums: those of each CTA and panel, slot CTA + panel; then those of groups of CTAs, and
