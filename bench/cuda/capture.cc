@@ -57,6 +57,7 @@ std::vector<Capture> load_captures(const std::string& file) {
   for (const cli::CapturedLayer& layer : layers.value()) {
     captures.push_back(upload_layer(layer, file));
   }
+  require(cudaDeviceSynchronize());
   return captures;
 }
 

@@ -17,7 +17,9 @@ struct Capture {
   DataShape shape;
   void* k = nullptr;  // [kv_len, kv_heads, head_dim]
   void* v = nullptr;  // [kv_len, kv_heads, head_dim]
-  void* q = nullptr;  // [kSteps, q_heads, head_dim]: of the last tokens
+  // [kSteps, q_heads, head_dim], of the last tokens: all see the whole of k, up to seven tokens
+  // behind their own.
+  void* q = nullptr;
 };
 
 // The layers of a file. Throws std::runtime_error, naming the file, where it is no capture or has

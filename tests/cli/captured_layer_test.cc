@@ -82,6 +82,7 @@ TEST(CapturedLayer, SaysWhatIsWrong) {
            c.tensors.at(name).shape = {6, 2, 8};  // more tokens than k
          }
        }},
+      {"layer.7.k has 80 bytes", with("layer.7.k", [](StoredTensor& t) { t.bytes.resize(80); })},
       {"no metadata layer.7.softmax_scale", [](SafeTensors& c) { c.metadata.clear(); }},
       {"softmax_scale is 'nan'",
        [](SafeTensors& c) { c.metadata["layer.7.softmax_scale"] = "nan"; }},
@@ -95,6 +96,19 @@ TEST(CapturedLayer, SaysWhatIsWrong) {
     ASSERT_FALSE(result.ok()) << broken.message;
     EXPECT_NE(result.status().message().find(broken.message), std::string::npos)
         << result.status().message();
+  }
+}
+
+// Only the names that are written are read.
+TEST(CapturedLayer, NumbersAreWrittenInOneWay) {
+  for (const char* name : {"layer.k", "layer..k", "layer.07.k", "layer.-7.k", "layer.+7.k",
+                           "layer.7k", "layer.99999999999.k"}) {
+    const CapturedLayer whole = layer(7);
+    SafeTensors content = to_tensors({&whole, 1}, {});
+    content.tensors[name] = content.tensors.at("layer.7.k");
+    const auto result = from_tensors(content);
+    ASSERT_TRUE(result.ok()) << name << ": " << result.status().message();
+    EXPECT_EQ(result.value().size(), 1u) << name;
   }
 }
 

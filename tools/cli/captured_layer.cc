@@ -37,12 +37,10 @@ Status invalid(const std::string& what) { return {StatusCode::kInvalidArgument, 
 
 // N of "layer.N.k", or -1.
 int layer_of_key(const std::string& name) {
-  if (!name.starts_with(kPrefix) || !name.ends_with(".k")) return -1;
-  const char* begin = name.data() + kPrefix.size();
-  const char* end = name.data() + name.size() - 2;
+  if (!name.starts_with(kPrefix)) return -1;
   int layer = -1;
-  const auto read = std::from_chars(begin, end, layer);
-  return read.ec == std::errc() && read.ptr == end && layer >= 0 ? layer : -1;
+  std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
+  return layer >= 0 && name == prefix_of(layer) + "k" ? layer : -1;
 }
 
 template <class T>
@@ -58,6 +56,12 @@ Status copy_values(const SafeTensors& content, const std::string& name, DType dt
                    (dtype == DType::kF16 ? "F16" : "F32"));
   }
   if (!shape.empty() && shape != tensor.shape) return invalid(name + ": not of its twin's shape");
+  const Result<std::int64_t> bytes = packed_bytes(dtype, tensor.shape);
+  if (!bytes.ok()) return invalid(name + ": " + bytes.status().message());
+  if (bytes.value() != static_cast<std::int64_t>(tensor.bytes.size())) {
+    return invalid(name + " has " + std::to_string(tensor.bytes.size()) + " bytes, its shape " +
+                   std::to_string(bytes.value()));
+  }
   shape = tensor.shape;
   values.resize(tensor.bytes.size() / sizeof(T));
   std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());

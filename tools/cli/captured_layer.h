@@ -30,10 +30,10 @@ struct CapturedLayer {
   std::vector<float> out;  // [steps, q_heads, head_dim], 16-bit attention
 
   [[nodiscard]] std::int64_t ctx() const {
-    return static_cast<std::int64_t>(k.size()) / (kv_heads * head_dim);
+    return static_cast<std::int64_t>(k.size()) / (std::int64_t{kv_heads} * head_dim);
   }
   [[nodiscard]] std::int64_t steps() const {
-    return static_cast<std::int64_t>(q.size()) / (q_heads * head_dim);
+    return static_cast<std::int64_t>(q.size()) / (std::int64_t{q_heads} * head_dim);
   }
 };
 

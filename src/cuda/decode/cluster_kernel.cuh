@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Everything in 16-bit rows, where all panels of a call run side by side and none is much longer
-// than the others. With little to read, what counts is how long one thing waits for another.
+// Everything in 16-bit rows, where cluster_parts() finds this faster than panels that are cut. With
+// little to read, what counts is how long one thing waits for another.
 //
 // Grid: a cluster of args.parts CTAs a panel. They take its blocks in turn, and the warps of a CTA
 // the quarters of these. So nothing has to be cut, a warp knows its pages before it knows the

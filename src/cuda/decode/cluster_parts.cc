@@ -45,8 +45,8 @@ int cluster_parts(const DenseWork& work, const DecodeShape& grid) {
       best = time;
       parts = 1 << i;
     }
-    // More CTAs do not help where each has a block, nor 16 where 8 have no more quarters of blocks
-    // than warps.
+    // Larger clusters do not help where each CTA has a block, nor one of 16 where each warp of 8
+    // CTAs has a quarter of one at most.
     const int quarters = 2 << i < kMaxClusterCtas ? kQuarters : grid.dense_warps;
     if (kQuarters * ((work.longest + (1 << i) - 1) >> i) <= quarters) break;
   }

@@ -34,19 +34,18 @@ struct DecodeLaunch {
   // How many clusters of each size run side by side; none of those that the device does not have.
   template <class T>
   static cudaError_t count_clusters(int warps, int (&counts)[kClusterSizes]) {
-    cudaError_t error =
-        cudaFuncSetAttribute(cluster_kernel<T>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
-    for (int i = 0; i < kClusterSizes && error == cudaSuccess; ++i) {
+    cudaFuncSetAttribute(cluster_kernel<T>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+    for (int i = 0; i < kClusterSizes; ++i) {
       const int size = 1 << i;
       const ChainedLaunch launch(size, 32 * warps, T::shared_bytes(warps), nullptr, size);
-      error = cudaOccupancyMaxActiveClusters(&counts[i], cluster_kernel<T>, &launch.config());
-      if (error == cudaErrorInvalidClusterSize && size > kPortableClusterCtas) {
-        cudaGetLastError();  // which would come up again
-        counts[i] = 0;
-        error = cudaSuccess;
-      }
+      const cudaError_t error =
+          cudaOccupancyMaxActiveClusters(&counts[i], cluster_kernel<T>, &launch.config());
+      if (error == cudaSuccess) continue;
+      if (size <= kPortableClusterCtas) return error;
+      cudaGetLastError();  // which would come up again
+      counts[i] = 0;
     }
-    return error;
+    return cudaSuccess;
   }
 
   static cudaError_t prepare(DecodeShape& shape) {

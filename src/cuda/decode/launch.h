@@ -34,8 +34,7 @@ struct DecodeKernels {
   cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   // attend where every sequence is computed in the high tier: args.crossover is beyond all lengths.
   cudaError_t (*dense)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
-  // dense where all panels run side by side: a cluster of args.parts CTAs a panel. nullptr: there
-  // is none.
+  // dense by a cluster of args.parts CTAs a panel, see cluster_parts(). nullptr: there is none.
   cudaError_t (*dense_cluster)(const DecodeArgs& args, const DecodeShape& shape,
                                cudaStream_t stream);
 };

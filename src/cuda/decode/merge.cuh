@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Sums of a panel: over the warps of a CTA, then over the CTAs that have a part of it, each in a
-// fixed order. The CTA that arrives last merges and writes the result.
+// Sums of a panel: over the warps of a CTA, then over the CTAs that have a part of it, where these
+// are many by groups, each in a fixed order. The CTA that arrives last merges.
 #pragma once
 
 #include <cuda_bf16.h>
