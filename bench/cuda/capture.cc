@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "captured_layer.h"
-#include "cuda/decode_steps.h"
+#include "cuda/device.h"
 
 namespace thriftattn::bench {
 namespace {
@@ -16,8 +16,7 @@ namespace {
 template <class T>
 void* upload(const std::vector<T>& values) {
   static_assert(sizeof(T) == 2);
-  void* pointer = nullptr;
-  require(cudaMalloc(&pointer, 2 * values.size()));
+  void* pointer = memory(2 * values.size());
   require(cudaMemcpy(pointer, values.data(), 2 * values.size(), cudaMemcpyHostToDevice));
   return pointer;
 }

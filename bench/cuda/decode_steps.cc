@@ -2,11 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/decode_steps.h"
 
-#include <cuda_runtime_api.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+
+#include "cuda/device.h"
 
 namespace thriftattn::bench {
 namespace {
@@ -14,12 +14,6 @@ namespace {
 constexpr std::size_t kFlushBytes = std::size_t{256} << 20;
 constexpr std::int64_t kPiece = 8192;  // tokens of an append
 constexpr int kWarmUp = 3;
-
-void* memory(std::size_t bytes) {
-  void* pointer = nullptr;
-  require(cudaMalloc(&pointer, bytes));
-  return pointer;
-}
 
 double distance(const std::vector<float>& a, const std::vector<float>& b) {
   double difference = 0, norm = 0;
@@ -46,13 +40,6 @@ void add_row(const float* sums, int group, std::vector<double>& mean,
 }
 
 }  // namespace
-
-void require(const Status& status) {
-  if (!status.ok()) throw std::runtime_error(status.message());
-}
-void require(cudaError_t error) {
-  if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
-}
 
 DecodeSteps::DecodeSteps(const DecodeSetup& setup) : setup_(setup), flush_(memory(kFlushBytes)) {
   const DataShape& shape = setup.shape;

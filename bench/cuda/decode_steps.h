@@ -7,9 +7,6 @@
 #pragma once
 
 #include <functional>
-#include <stdexcept>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "cuda/capture.h"
@@ -18,15 +15,6 @@
 #include "thriftattn/cuda.h"
 
 namespace thriftattn::bench {
-
-// Throw std::runtime_error where a call failed.
-void require(const Status& status);
-void require(cudaError_t error);
-template <class T>
-T require(Result<T> result) {
-  require(result.status());
-  return std::move(result.value());
-}
 
 struct DecodeSetup {
   DataShape shape;
