@@ -152,7 +152,7 @@ def measured(options, copy):
             model = model_of(capture)
             for batch in options.batch:
                 runs = ours(options.program, ["--capture", capture, batch, options.repeats])
-                peers = {tuple(shape): peer_of(shape) for shape in [data["shape"] for data, _ in runs]}
+                peers = {shape: peer_of(shape) for shape in {tuple(data["shape"]) for data, _ in runs}}
                 for data, arms in runs:
                     yield rows_of(data, arms, peers[tuple(data["shape"])], copy, model)
         return
