@@ -128,6 +128,9 @@ TEST(SafeTensors, ReadsFilesUpToALimit) {
   const auto size = static_cast<std::int64_t>(bytes.size());
   EXPECT_TRUE(read_safetensors(path, size).ok());
   EXPECT_FALSE(read_safetensors(path, size - 1).ok());
+  std::filesystem::resize_file(path, size - 1);
+  const Status cut = read_safetensors(path).status();
+  EXPECT_NE(cut.message().find(path.string()), std::string::npos) << cut.message();
   EXPECT_EQ(read_safetensors(path.string() + ".none").status().code(), StatusCode::kNotFound);
 }
 

@@ -33,8 +33,6 @@ std::string text_of(float value) {
   return {text.data(), end};
 }
 
-Status invalid(const std::string& what) { return {StatusCode::kInvalidArgument, what}; }
-
 // N of "layer.N.k", or -1.
 int layer_of_key(const std::string& name) {
   if (!name.starts_with(kPrefix)) return -1;
@@ -47,20 +45,21 @@ template <class T>
 Status copy_values(const SafeTensors& content, const std::string& name, DType dtype,
                    std::vector<std::int64_t>& shape, std::vector<T>& values) {
   const auto found = content.tensors.find(name);
-  if (found == content.tensors.end()) return invalid("no tensor " + name);
+  if (found == content.tensors.end()) return invalid_argument("no tensor " + name);
   const StoredTensor& tensor = found->second;
   const auto is_empty = [](std::int64_t size) { return size < 1 || size > INT32_MAX; };
   if (tensor.dtype != dtype || tensor.shape.size() != 3 ||
       std::any_of(tensor.shape.begin(), tensor.shape.end(), is_empty)) {
-    return invalid(name + ": supported are three dimensions, none empty, of " +
-                   (dtype == DType::kF16 ? "F16" : "F32"));
+    return invalid_argument(name + ": supported are three dimensions, none empty, of " +
+                            (dtype == DType::kF16 ? "F16" : "F32"));
   }
-  if (!shape.empty() && shape != tensor.shape) return invalid(name + ": not of its twin's shape");
+  if (!shape.empty() && shape != tensor.shape)
+    return invalid_argument(name + ": not of its twin's shape");
   const Result<std::int64_t> bytes = packed_bytes(dtype, tensor.shape);
-  if (!bytes.ok()) return invalid(name + ": " + bytes.status().message());
+  if (!bytes.ok()) return invalid_argument(name + ": " + bytes.status().message());
   if (bytes.value() != static_cast<std::int64_t>(tensor.bytes.size())) {
-    return invalid(name + " has " + std::to_string(tensor.bytes.size()) + " bytes, its shape " +
-                   std::to_string(bytes.value()));
+    return invalid_argument(name + " has " + std::to_string(tensor.bytes.size()) +
+                            " bytes, its shape " + std::to_string(bytes.value()));
   }
   shape = tensor.shape;
   values.resize(tensor.bytes.size() / sizeof(T));
@@ -76,18 +75,20 @@ Status copy_layer(const SafeTensors& content, const std::string& name, CapturedL
   if (s.ok()) s = copy_values(content, name + "out", DType::kF32, rows, layer.out);
   if (!s.ok()) return s;
   if (rows[1] % kv[1] != 0 || rows[2] != kv[2] || rows[0] > kv[0]) {
-    return invalid(name + "q: its tokens, heads or head_dim do not fit those of k");
+    return invalid_argument(name + "q: its tokens, heads or head_dim do not fit those of k");
   }
   layer.kv_heads = static_cast<int>(kv[1]);
   layer.head_dim = static_cast<int>(kv[2]);
   layer.q_heads = static_cast<int>(rows[1]);
   const auto scale = content.metadata.find(name + std::string(kScale));
-  if (scale == content.metadata.end()) return invalid("no metadata " + name + std::string(kScale));
+  if (scale == content.metadata.end())
+    return invalid_argument("no metadata " + name + std::string(kScale));
   const std::string& text = scale->second;
   const auto read = std::from_chars(text.data(), text.data() + text.size(), layer.softmax_scale);
   if (read.ec != std::errc() || read.ptr != text.data() + text.size() ||
       !std::isfinite(layer.softmax_scale) || layer.softmax_scale <= 0) {
-    return invalid(name + std::string(kScale) + " is '" + text + "': supported numbers above 0");
+    return invalid_argument(name + std::string(kScale) + " is '" + text +
+                            "': supported numbers above 0");
   }
   return {};
 }
@@ -120,7 +121,7 @@ Result<std::vector<CapturedLayer>> from_tensors(const SafeTensors& content) {
     if (Status s = copy_layer(content, prefix_of(number), layer); !s.ok()) return s;
     layers.push_back(std::move(layer));
   }
-  if (layers.empty()) return invalid("no tensor layer.N.k: not a capture of a model");
+  if (layers.empty()) return invalid_argument("no tensor layer.N.k: not a capture of a model");
   std::sort(layers.begin(), layers.end(),
             [](const CapturedLayer& a, const CapturedLayer& b) { return a.layer < b.layer; });
   return layers;
@@ -128,9 +129,9 @@ Result<std::vector<CapturedLayer>> from_tensors(const SafeTensors& content) {
 
 Result<std::vector<CapturedLayer>> read_captured_layers(const std::filesystem::path& path) {
   const Result<SafeTensors> content = read_safetensors(path);
-  if (!content.ok()) return content.status();  // names the file
+  if (!content.ok()) return content.status();
   Result<std::vector<CapturedLayer>> layers = from_tensors(content.value());
-  if (!layers.ok()) return invalid(path.string() + ": " + layers.status().message());
+  if (!layers.ok()) return invalid_argument(path.string() + ": " + layers.status().message());
   return layers;
 }
 

@@ -150,7 +150,11 @@ Result<SafeTensors> read_safetensors(const std::filesystem::path& path, std::int
   std::string bytes(static_cast<std::size_t>(size), '\0');
   in.seekg(0);
   if (!in.read(bytes.data(), size)) return wrong(path.string() + ": cannot be read");
-  return from_safetensors(bytes);
+  Result<SafeTensors> content = from_safetensors(bytes);
+  if (!content.ok()) {
+    return Status{content.status().code(), path.string() + ": " + content.status().message()};
+  }
+  return content;
 }
 
 }  // namespace thriftattn::cli

@@ -36,7 +36,8 @@ Result<std::string> to_safetensors(const SafeTensors& content);
 
 // Reads such bytes. Fails, naming what is wrong, unless the tensors tile the data exactly.
 Result<SafeTensors> from_safetensors(std::string_view bytes);
-// Fails with kNotFound where there is no such file, and on files of more than `max_bytes`.
+// Those of a file, which errors name. Fails with kNotFound where there is none, and on files of
+// more than `max_bytes`.
 Result<SafeTensors> read_safetensors(const std::filesystem::path& path,
                                      std::int64_t max_bytes = std::int64_t{1} << 30);
 
