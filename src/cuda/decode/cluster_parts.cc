@@ -18,6 +18,11 @@ constexpr double kCutSlower = 1.03;
 constexpr double kCutPanel = 40e3;  // of each panel, but no more than a third of what it reads
 constexpr double kFaster = 1.75;    // a CTA that has few others beside it
 
+// Of the longest sequence, what a CTA of a cluster of 2^i has at most.
+std::int64_t blocks_of_cta(const DenseWork& work, int i) {
+  return (work.longest + (1 << i) - 1) >> i;
+}
+
 // All panels by clusters of 2^i CTAs, in waves where not all run side by side.
 double time_of(const DenseWork& work, const DecodeShape& grid, int i, double all_bytes) {
   const int side_by_side = grid.clusters[i];
@@ -25,7 +30,7 @@ double time_of(const DenseWork& work, const DecodeShape& grid, int i, double all
   const int in_last = work.panels - (waves - 1) * side_by_side;
   const double mean = all_bytes / work.panels / (1 << i);  // bytes of a CTA
   const auto wave = [&](int clusters) { return mean * (clusters << i) / grid.ctas; };
-  const auto longest = static_cast<double>(work.block_bytes * ((work.longest + (1 << i) - 1) >> i));
+  const auto longest = static_cast<double>(work.block_bytes * blocks_of_cta(work, i));
   return kStart + (waves - 1) * (kNextWave + kNextWaveMore * i + wave(side_by_side)) +
          std::max(mean / kFaster, wave(in_last)) + (longest - mean) / kFaster;
 }
@@ -48,7 +53,7 @@ int cluster_parts(const DenseWork& work, const DecodeShape& grid) {
     // Larger clusters do not help where each CTA has a block, nor one of 16 where each warp of 8
     // CTAs has a quarter of one at most.
     const int quarters = 2 << i < kMaxClusterCtas ? kQuarters : grid.dense_warps;
-    if (kQuarters * ((work.longest + (1 << i) - 1) >> i) <= quarters) break;
+    if (kQuarters * blocks_of_cta(work, i) <= quarters) break;
   }
   return parts;
 }
