@@ -172,6 +172,17 @@ __device__ __forceinline__ std::uint32_t arrive(std::uint32_t* counter) {
   return before;
 }
 
+// A word that says that what was written before it is there. The reader's CTA sees all of it behind
+// a barrier of its own.
+__device__ __forceinline__ void store_release(std::uint32_t* word, std::uint32_t value) {
+  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(word), "r"(value) : "memory");
+}
+__device__ __forceinline__ std::uint32_t load_acquire(const std::uint32_t* word) {
+  std::uint32_t value;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(word) : "memory");
+  return value;
+}
+
 // ---- Clusters. Neither orders memory.
 
 __device__ __forceinline__ void cluster_arrive() {

@@ -196,6 +196,9 @@ class Call {
     decode_.headers = plan.headers.data();
     decode_.partials = plan.partials.data();
     decode_.arrivals = plan.arrivals.data();
+    // Ranks come between a decode kernel and its select.
+    const bool chained = !dense_ && selection.policy == Policy::kFp4Mass;
+    ready_ = chained ? plan.ready.data() : nullptr;
     decode_.shape = make_shape(params, plan.q_heads, plan.kv_heads);
   }
 
@@ -236,9 +239,10 @@ class Call {
     } else if (!params_.tail_always && !tail_pays()) {
       tau_ = 0;
     }
+    const bool chooses = params_.state != nullptr && (params_.refresh || scratch);
+    decode_.ready = chooses ? ready_ : nullptr;
     if (Status s = attend(scratch ? plan_.floor.data() : nullptr); !s.ok()) return s;
-    if (params_.state == nullptr) return {};
-    if (!params_.refresh && !scratch) return {};
+    if (!chooses) return {};
     for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
       if (q_len(i) > 0) params_.state->impl().primed[params_.sequences[i]] = true;
     }
@@ -304,6 +308,7 @@ class Call {
   Status score() {
     DecodeArgs args = decode_;
     args.row_lse = plan_.floor.data();
+    args.ready = ready_;
     return to_status(plan_.kernels->score(args, plan_.shape, stream_), "score kernel");
   }
 
@@ -312,6 +317,8 @@ class Call {
     SelectArgs args{.cache = decode_.cache,
                     .masses = plan_.masses.data(),
                     .row_lse = row_lse,
+                    .ready = ready_,
+                    .headers = plan_.headers.data(),
                     .fates = fates,
                     .sets = sets_->sets.data(),
                     .lists = sets_->lists.data(),
@@ -326,8 +333,12 @@ class Call {
       if (Status s = rank(); !s.ok()) return s;
       args.ranks = plan_.ranks.data();
     }
-    return to_status(launch_select(args, static_cast<int>(longest_blocks()), stream_),
-                     "select kernel");
+    const Status s = to_status(launch_select(args, static_cast<int>(longest_blocks()), stream_),
+                               "select kernel");
+    if (!s.ok() && ready_ != nullptr) {  // nobody has read the words
+      cudaMemsetAsync(ready_, 0, static_cast<std::size_t>(plan_.ready.bytes()), stream_);
+    }
+    return s;
   }
 
   Status rank() {
@@ -370,6 +381,7 @@ class Call {
   DecodeArgs decode_;
   float tau_ = 0;
   bool dense_ = false;
+  std::uint32_t* ready_ = nullptr;  // of kernels that a select follows at once
 };
 
 }  // namespace

@@ -206,6 +206,10 @@ class Merge {
       }
     }
     __syncthreads();
+    if (args_.ready != nullptr && thread_ < share_.panels) {
+      const PanelPlace& place = share_.window[thread_].place;
+      if (place.ctas == 1) say_ready(place, {});
+    }
     merge_ctas();
   }
 
@@ -309,7 +313,11 @@ class Merge {
     std::uint32_t* counter = args_.arrivals + (parts.to < 0 ? place.panel : parts.to);
     if (ptx::arrive(counter) + 1 != static_cast<std::uint32_t>(parts.count)) return false;
     *counter = 0;  // for the next call
+    if (parts.to < 0 && args_.ready != nullptr) say_ready(place, {parts.first, parts.count});
     return true;
+  }
+  __device__ void say_ready(const PanelPlace& place, const PanelReady& ready) const {
+    ptx::store_release(args_.ready + place.panel, ready.word());
   }
   // The CTA's group of candidate i, of which it comes last, and the panel if it does so there too.
   // A function of its own: few calls need it, and the code that all go through is shorter for it.

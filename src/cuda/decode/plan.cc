@@ -40,6 +40,7 @@ Status allocate(const CudaKvCache& cache, CudaAttendPlan::Impl& plan) {
   if (s.ok()) s = plan.headers.allocate(plan.slots.first_piece, "partial sums");
   if (s.ok()) s = plan.partials.allocate(plan.slots.end * row_values, "partial sums");
   if (s.ok()) s = plan.arrivals.allocate(plan.slots.first_piece, "arrival counters");
+  if (s.ok()) s = plan.ready.allocate(panels, "ready words");
   if (s.ok()) s = plan.attended.allocate(cache.config().max_sequences, "attended lengths");
   return s;
 }
@@ -118,6 +119,10 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
     return s;
   }
   impl->slots = {impl->shape.ctas, impl->max_panels};
+  if (impl->slots.first_piece >> cuda::PanelReady::kFirstBits != 0) {
+    return unsupported(std::to_string(impl->max_panels) +
+                       " panels of 8 rows: supported about 15 million");
+  }
   if (Status s = cuda::allocate(cache, *impl); !s.ok()) return s;
   return CudaAttendPlan(std::move(impl));
 }
@@ -131,7 +136,7 @@ std::int64_t CudaAttendPlan::device_bytes() const {
   const Impl& p = *impl_;
   return p.scratch.sets.bytes() + p.scratch.lists.bytes() + p.masses.bytes() + p.fates.bytes() +
          p.row_lse.bytes() + p.floor.bytes() + p.ranks.bytes() + p.headers.bytes() +
-         p.partials.bytes() + p.arrivals.bytes() + p.attended.bytes();
+         p.partials.bytes() + p.arrivals.bytes() + p.ready.bytes() + p.attended.bytes();
 }
 
 Result<CudaAttendState> CudaAttendState::create(const CudaKvCache& cache, int q_heads) {

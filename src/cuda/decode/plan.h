@@ -60,6 +60,7 @@ struct CudaAttendPlan::Impl {
   cuda::DeviceBuffer<cuda::PartialHeader> headers;
   cuda::DeviceBuffer<float> partials;
   cuda::DeviceBuffer<std::uint32_t> arrivals;
+  cuda::DeviceBuffer<std::uint32_t> ready;            // PanelReady words
   cuda::DeviceBuffer<cuda::AttendedLength> attended;  // [max_sequences of the cache]
 
   // Of the last call, for report().

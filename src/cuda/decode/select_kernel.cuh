@@ -149,10 +149,11 @@ __device__ inline void finish_sets(const SelectArgs& args, const SelectShared& s
   sets.anchors = sink + min(kMaxAnchors - sink, known - sink);
 }
 
-// Tokens of a sequence. kAppends: with the one that is appended, where it has room.
+// Tokens of a sequence, which the kernel in front does not change. kAppends: with the one that is
+// appended, where it has room.
 template <bool kAppends>
 __device__ inline int tokens_of(const SelectArgs& args, int entry, int sequence) {
-  const int length = __ldg(args.cache.lengths + sequence);
+  const int length = __ldcg(args.cache.lengths + sequence);
   if (!kAppends) return length;
   const bool has_room = length % kBlockTokens != 0 ||
                         args.new_page[entry].has_room(args.cache, sequence, length / kBlockTokens);
@@ -182,7 +183,6 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const int first_panel = shape.panel_begin[entry] + kv_head * tiles;
   const std::size_t unit = static_cast<std::size_t>(sequence) * args.cache.kv_heads + kv_head;
   if constexpr (kAppends) ptx::launch_next_kernel();
-  ptx::wait_for_previous_kernel();
   if (rows == 0) return;
 
   // Blocks that will be full and nobody's own at the next step.
@@ -195,13 +195,15 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const int mine = min(run, n - begin);
   // The last warp has the fewest blocks.
   if (thread == static_cast<int>(blockDim.x) - 1) start_searches(args, n, sink, shared.search);
-  make_keys(args, call_unit, first_panel, rows, sink + begin, mine, keys);
+  await_panels(args, first_panel, tiles, shared.panels);
+  make_keys(args, call_unit, first_panel, rows, sink + begin, mine, shared.panels, keys);
   __syncthreads();
   find_thresholds<kCluster>(shared, sums, keys, mine, args.tau > 0);
   UnitSets& sets = args.sets[unit];
+  if (thread == 0 && Peers<kCluster>::rank() == 0) finish_sets(args, shared, known, sink, sets);
   write_list<kCluster>(shared, args, keys, mine, sink + begin, sink,
                        args.lists + unit * args.cache.max_blocks, sets);
-  if (thread == 0 && Peers<kCluster>::rank() == 0) finish_sets(args, shared, known, sink, sets);
+  leave_panels(args, first_panel, Peers<kCluster>::rank() == 0 ? tiles : 0);
   Peers<kCluster>::leave();
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "cuda/common/ptx.cuh"
+#include "cuda/decode/await_panels.cuh"
 #include "cuda/decode/peers.cuh"
 #include "cuda/decode/types.h"
 
@@ -20,7 +21,7 @@ inline constexpr int kDigits = 1 << kDigitBits;
 // Masses are summed as integers, rounded up: in any order the same. A row's add up to 1, and a unit
 // has at most kMaxGroup * kMaxQueryTokens rows.
 inline constexpr float kMassUp = 0x1p22f;
-static_assert(kMaxGroup * kMaxQueryTokens <= 512);
+static_assert(kMaxUnitRows <= 512);
 
 static_assert(kKeyBits == 2 * kDigitBits);
 
@@ -53,6 +54,7 @@ struct alignas(16) SelectShared {
   std::uint32_t digits[kThresholds + 2][kDigits];
   Search search[kThresholds];
   std::uint32_t counts[kCountWords][kMaxSelectThreads / 32];
+  UnitPanels panels;
   // With peers: what this one has in all, what those before it have, and what all have.
   std::uint32_t totals[kCountWords];
   std::uint32_t before[kCountWords];
@@ -85,36 +87,38 @@ __device__ inline std::uint32_t mass_of(std::uint32_t tail_key) {
   return static_cast<std::uint32_t>(ptx::exp2_approx(fminf(log2_mass, 0.0f)) * kMassUp) + 1;
 }
 
+// A block's masses in one panel.
+struct PanelMasses {
+  float4 rows[2];
+
+  __device__ PanelMasses(const SelectArgs& args, int panel, int block) {
+    const std::size_t cell = static_cast<std::size_t>(panel) * args.cache.max_blocks + block;
+    const float4* from = reinterpret_cast<const float4*>(args.masses + cell * kPanelRows);
+    rows[0] = __ldcg(from);
+    rows[1] = __ldcg(from + 1);
+  }
+};
+
 struct Candidate {
   float rank = 0;     // summed over rows
   float largest = 0;  // mass, over rows
-};
 
-__device__ inline Candidate candidate(const SelectArgs& args, int first_panel, int rows,
-                                      int block) {
-  Candidate c;
-#pragma unroll 1
-  for (int first = 0; first < rows; first += kPanelRows) {
-    const int panel = first_panel + first / kPanelRows;
-    const std::size_t at =
-        (static_cast<std::size_t>(panel) * args.cache.max_blocks + block) * kPanelRows;
-    const float4* masses = reinterpret_cast<const float4*>(args.masses + at);
-    const float4* lses = reinterpret_cast<const float4*>(args.row_lse + panel * kPanelRows);
-    const float4 m[2] = {__ldcg(masses), __ldcg(masses + 1)};
-    const float4 lse[2] = {__ldcg(lses), __ldcg(lses + 1)};
-    const float share[8] = {m[0].x - lse[0].x, m[0].y - lse[0].y, m[0].z - lse[0].z,
-                            m[0].w - lse[0].w, m[1].x - lse[1].x, m[1].y - lse[1].y,
-                            m[1].z - lse[1].z, m[1].w - lse[1].w};
+  // m: of the panel that begins with row `first`; lses: of the unit's rows, in shared memory.
+  __device__ void add(const PanelMasses& m, const float* lses, int first, int rows) {
+    const float4* at = reinterpret_cast<const float4*>(lses + first);
+    const float4 lse[2] = {at[0], at[1]};
+    const float share[8] = {m.rows[0].x - lse[0].x, m.rows[0].y - lse[0].y, m.rows[0].z - lse[0].z,
+                            m.rows[0].w - lse[0].w, m.rows[1].x - lse[1].x, m.rows[1].y - lse[1].y,
+                            m.rows[1].z - lse[1].z, m.rows[1].w - lse[1].w};
 #pragma unroll
     for (int i = 0; i < kPanelRows; ++i) {
       if (first + i >= rows || !(share[i] <= 1.0f)) continue;  // absent, or NaN
       const float x = ptx::exp2_approx(share[i]);
-      c.rank += x;
-      c.largest = fmaxf(c.largest, x);
+      rank += x;
+      largest = fmaxf(largest, x);
     }
   }
-  return c;
-}
+};
 
 // Blocks of `share` of n candidates, as selection::promoted_counts does.
 __device__ inline std::uint32_t share_of(double share, int n) {
@@ -134,14 +138,25 @@ __device__ inline void start_searches(const SelectArgs& args, int n, int sink,
   search[kForTail] = {0, static_cast<std::uint32_t>(args.tau * kMassUp) + 1};
 }
 
-// Keys of n blocks of unit `unit` of the call, from block `begin` on. All threads call it.
+// Keys of n blocks of unit `unit` of the call, from block `begin` on. All threads call it, behind
+// await_panels(); the first masses are on their way while the lse are found.
 __device__ inline void make_keys(const SelectArgs& args, int unit, int first_panel, int rows,
-                                 int begin, int n, BlockKey* keys) {
-  const std::size_t first_cell = static_cast<std::size_t>(first_panel) * args.cache.max_blocks;
+                                 int begin, int n, UnitPanels& panels, BlockKey* keys) {
+  int i = static_cast<int>(threadIdx.x);
+  PanelMasses masses(args, first_panel, begin + max(0, min(i, n - 1)));
+  find_lses(args, first_panel, rows, panels);
+  __syncthreads();
 #pragma unroll 1
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += static_cast<int>(blockDim.x)) {
+  for (; i < n; i += static_cast<int>(blockDim.x)) {
     const int block = begin + i;
-    const Candidate c = candidate(args, first_panel, rows, block);
+    Candidate c;
+#pragma unroll 1
+    for (int first = 0; first < rows; first += kPanelRows) {
+      if (first > 0 || i >= static_cast<int>(blockDim.x)) {
+        masses = PanelMasses(args, first_panel + first / kPanelRows, block);
+      }
+      c.add(masses, panels.lse, first, rows);
+    }
     std::uint32_t rank;
     if (args.ranks == nullptr) {
       rank = log_key(ptx::log2_approx(c.rank));
@@ -149,8 +164,10 @@ __device__ inline void make_keys(const SelectArgs& args, int unit, int first_pan
       rank = score_key(args.ranks[static_cast<std::size_t>(unit) * args.cache.max_blocks + block]);
     }
     std::uint32_t tail = log_key(ptx::log2_approx(c.largest));
-    if (args.fates != nullptr && (__ldcg(args.fates + first_cell + block) & kFateTail) != 0) {
-      tail |= BlockKey::kWasTail;
+    if (args.fates != nullptr) {
+      const std::size_t cell =
+          static_cast<std::size_t>(first_panel) * args.cache.max_blocks + block;
+      if ((__ldcg(args.fates + cell) & kFateTail) != 0) tail |= BlockKey::kWasTail;
     }
     keys[i] = {Search::kAll - 1 - rank, tail};
   }

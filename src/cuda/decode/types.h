@@ -68,6 +68,36 @@ struct SumSlots {
         end(first_piece + ctas * kMaxPieces) {}
 };
 
+// Said of a panel when all that it was cut into is there and only its output is to come, to a
+// select that runs beside: where the headers are whose states make its lse. 0: not yet.
+class PanelReady {
+ public:
+  static constexpr int kCountBits = 7;
+  static constexpr int kFirstBits = 24;
+  static_assert(kManyCtas < 1 << kCountBits);
+
+  // Its lse is there too.
+  THRIFTATTN_HOST_DEVICE PanelReady() : PanelReady(0, 0) {}
+  THRIFTATTN_HOST_DEVICE PanelReady(int first, int count)
+      : word_(kIsReady | static_cast<std::uint32_t>(count) << kFirstBits |
+              static_cast<std::uint32_t>(first)) {}
+  THRIFTATTN_HOST_DEVICE explicit PanelReady(std::uint32_t word) : word_(word) {}
+
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE std::uint32_t word() const { return word_; }
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE bool is_ready() const { return word_ != 0; }
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE int first() const {
+    return static_cast<int>(word_ & ((1u << kFirstBits) - 1));
+  }
+  // 0: none, but the lse.
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE int count() const {
+    return static_cast<int>((word_ & ~kIsReady) >> kFirstBits);
+  }
+
+ private:
+  static constexpr std::uint32_t kIsReady = 1u << (kCountBits + kFirstBits);
+  std::uint32_t word_;
+};
+
 struct CallShape {
   std::int32_t batch = 0;
   std::int32_t q_heads = 0;
@@ -116,6 +146,7 @@ struct DecodeArgs {
   PartialHeader* headers = nullptr;   // [slots.first_piece]
   float* partials = nullptr;          // [slots.end, 8 * head_dim]
   std::uint32_t* arrivals = nullptr;  // by panel or a group's slot, zero between calls
+  std::uint32_t* ready = nullptr;     // [panels], PanelReady words, zero between calls; or nullptr
   CallShape shape;
   NewPage new_page[kMaxSequences];  // of the sequences whose tokens are fresh
 };
@@ -125,7 +156,11 @@ struct SelectArgs {
   CacheView cache;
   const float* masses = nullptr;   // [panels, max_blocks, 8]
   const float* row_lse = nullptr;  // [panels, 8]
-  const float* ranks = nullptr;    // [units, max_blocks] of another policy; nullptr: by mass
+  // [panels]: by these words select knows when a panel of the kernel in front is done, and sets
+  // them to 0. nullptr: it waits for that kernel to end.
+  std::uint32_t* ready = nullptr;
+  const PartialHeader* headers = nullptr;  // of that kernel
+  const float* ranks = nullptr;  // [units, max_blocks] of another policy; nullptr: by mass
   // Fates of the call, where it had a tail: which blocks the next one is expected to leave out, for
   // its shares of bytes. nullptr: those below the threshold.
   const std::uint8_t* fates = nullptr;  // [panels, max_blocks]
