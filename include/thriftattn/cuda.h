@@ -164,8 +164,8 @@ struct CudaAttendParams {
   // false: the state's sets are used and kept. Sets that are a few steps old select almost as well,
   // and choosing them takes a kernel. A sequence's first call always chooses.
   bool refresh = true;
-  // With a state the tail is told apart by some blocks that are scored twice. Where that takes
-  // longer than what it saves, in short shares of work, tau counts as 0. true: never.
+  // With a state the tail is told apart while the step runs. Where that takes longer than what it
+  // saves, in short shares of work, tau counts as 0. true: never.
   bool tail_always = false;
 };
 

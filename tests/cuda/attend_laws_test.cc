@@ -116,23 +116,6 @@ TEST_P(DeviceLaws, ARowOfNanSpoilsItselfOnly) {
   }
 }
 
-// With a state V of the tail is left out where that saves time, and not in a call this small.
-TEST_P(DeviceLaws, ATailThatDoesNotPayIsRead) {
-  const Problem problem = make_problem(laws_shape());
-  const DeviceCache filled = fill_device(problem);
-  CudaAttendPlan plan = make_plan(problem, filled);
-  RunOptions options;
-  options.attend.selection.tau = 0.9;  // blocks of random data weigh much the same
-  for (const bool always : {true, false}) {
-    Result<CudaAttendState> state = CudaAttendState::create(filled.cache, problem.q.heads);
-    ASSERT_TRUE(state.ok()) << state.status().message();
-    run_device(problem, filled, plan, options, &state.value(), always);
-    const Output output = run_device(problem, filled, plan, options, &state.value(), always);
-    EXPECT_EQ(output.report.tail_share() > 0, always);
-    expect_device_oracle(problem, filled, options, output);
-  }
-}
-
 TEST_P(DeviceLaws, AGraphReplaysTheCall) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);

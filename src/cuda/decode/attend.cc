@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cuda/cache/cache_impl.h"
+#include "cuda/decode/choices.h"
 #include "cuda/decode/cluster_parts.h"
 #include "cuda/decode/plan.h"
 #include "engine/validate.h"
@@ -236,8 +237,10 @@ class Call {
     if (scratch) {
       if (Status s = score(); !s.ok()) return s;
       if (Status s = select(plan_.floor.data(), nullptr); !s.ok()) return s;
-    } else if (!params_.tail_always && !tail_pays()) {
-      tau_ = 0;
+    } else if (tau_ > 0) {
+      tail_by_ = plan_.tail_by != TailBy::kNone ? plan_.tail_by
+                                                : tail_of_step(step_work(), params_.tail_always);
+      if (tail_by_ == TailBy::kNone) tau_ = 0;
     }
     const bool chooses = params_.state != nullptr && (params_.refresh || scratch);
     decode_.ready = chooses ? ready_ : nullptr;
@@ -279,17 +282,6 @@ class Call {
     return true;
   }
 
-  // Whether leaving the tail out saves more than its anchors cost. Each warp scores one of every
-  // panel that its CTA has a part of, and waits for the others; what is saved is some part of the
-  // V of its blocks. On an H200 the two meet where a warp has 12 blocks for each of these.
-  [[nodiscard]] bool tail_pays() const {
-    constexpr double kBlocksPerAnchor = 12;
-    const CallShape& shape = decode_.shape;
-    const double warps = static_cast<double>(plan_.shape.ctas) * plan_.shape.attend_warps;
-    const double anchors = static_cast<double>(shape.panels) / plan_.shape.ctas + 2;
-    return static_cast<double>(panel_blocks()) / warps >= kBlocksPerAnchor * anchors;
-  }
-
   // Blocks of all panels, open ones among them.
   [[nodiscard]] std::int64_t panel_blocks() const {
     const CallShape& shape = decode_.shape;
@@ -299,6 +291,9 @@ class Call {
       blocks += kv::blocks_of(length(static_cast<std::size_t>(i))) * panels;
     }
     return blocks;
+  }
+  [[nodiscard]] StepWork step_work() const {
+    return {decode_.shape.panels, panel_blocks(), plan_.shape.ctas, plan_.shape.attend_warps};
   }
   [[nodiscard]] DenseWork dense_work() const {
     return {decode_.shape.panels, longest_blocks(), panel_blocks(),
@@ -360,7 +355,7 @@ class Call {
     args.out_token_stride = params_.out.token_stride;
     args.out_head_stride = params_.out.head_stride;
     args.lse = params_.lse;
-    args.tail = !dense_ && tau_ > 0;
+    if (!dense_ && tau_ > 0) args.tail = tail_by_;
     args.floor_log2 = floor;
     const bool appends = args.fresh.present != 0;
     const DecodeKernels& kernels = appends ? *plan_.append_kernels : *plan_.kernels;
@@ -380,6 +375,7 @@ class Call {
   SetsBuffer* sets_ = nullptr;
   DecodeArgs decode_;
   float tau_ = 0;
+  TailBy tail_by_ = TailBy::kLse;
   bool dense_ = false;
   std::uint32_t* ready_ = nullptr;  // of kernels that a select follows at once
 };

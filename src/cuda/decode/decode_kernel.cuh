@@ -15,6 +15,7 @@
 #include "cuda/decode/ring.cuh"
 #include "cuda/decode/rows.cuh"
 #include "cuda/decode/stages.cuh"
+#include "cuda/decode/tail_limits.cuh"
 #include "cuda/decode/traits.cuh"
 #include "cuda/decode/walk.cuh"
 
@@ -58,6 +59,9 @@ class Warp {
       if (walk.has_fresh()) Fresh::load(args_, walk.items(), map_.fresh(warp()));
     }
     rows_.load(args_, walk.items(), lane_);
+    if (T::kPhase == Phase::kAttend && args_.tail != TailBy::kNone && !walk.at_anchor()) {
+      limits(walk).forget(lane_);
+    }
     if (has_tail_sums(walk)) tail_sums(walk)[0] = tail_sums(walk)[1] = 0;
     int left = walk.items_of_warp();
     if (left == 0) rows_.sum[0] = rows_.sum[1] = 0;
@@ -84,6 +88,10 @@ class Warp {
 
   // Behind run_panel().
   __device__ void end_panel(const Walk<T>& walk) {
+    if (T::kPhase == Phase::kAttend && args_.tail == TailBy::kPromoted &&
+        !WarpLimits<T>::is_known(limits(walk).of(lane_))) {
+      find_warp_limits(walk, false);
+    }
     const WalkPanel& panel = walk.at();
     leave_piece<T>(args_, map_, warp() + walk.slot(), panel.goes_on && warp() == panel.last_warp,
                    panel.items, rows_, sums_);
@@ -222,7 +230,9 @@ class Warp {
       return;
     }
     bool tail = false;
-    if (T::kLowTier && args_.tail && item.item_class() >= kLow) tail = is_tail(walk, mass);
+    if (T::kPhase == Phase::kAttend && args_.tail != TailBy::kNone && item.item_class() >= kLow) {
+      tail = is_tail(walk, mass);
+    }
     if (tail) {
       if (lane_ == 0) args_.fates[cell] = kFateVisible | kFateTail;
       add_to_tail(walk, part);
@@ -255,8 +265,21 @@ class Warp {
 
   // Whether the block's mass is below the limit in every row. Rows of NaN have no say.
   __device__ bool is_tail(const Walk<T>& walk, const float (&mass)[2]) const {
-    const float* limits = share_.limits[walk.slot()] + 2 * (lane_ & 3);
-    return !__any_sync(~0u, mass[0] >= limits[0] || mass[1] >= limits[1]);
+    float2 limit = limits(walk).of(lane_);
+    if (!WarpLimits<T>::is_known(limit)) {
+      find_warp_limits(walk, true);
+      limit = limits(walk).of(lane_);
+    }
+    return !__any_sync(~0u, mass[0] >= limit.x || mass[1] >= limit.y);
+  }
+  [[nodiscard]] __device__ WarpLimits<T> limits(const Walk<T>& walk) const {
+    return {map_, warp(), walk.slot()};
+  }
+  // From the blocks so far; goes_on: others follow.
+  __device__ void find_warp_limits(const Walk<T>& walk, bool goes_on) const {
+    WarpLimits<T>::find(args_, share_, walk.slot(),
+                        rows_.reference[0] + ptx::log2_approx(rows_.sum[0]),
+                        rows_.reference[1] + ptx::log2_approx(rows_.sum[1]), goes_on);
   }
 
   // sums += V p of the older weights. V is asked for in the order in which it is used: the older
@@ -296,7 +319,9 @@ class Warp {
   // empty: at the beginning of a panel.
   __device__ void ask_ahead(Pending<T>& pending) {
     const Item item = stream_.label();
-    if (item.is_anchor() || (args_.tail && item.item_class() >= kLow)) return;
+    if (item.is_anchor() || (args_.tail != TailBy::kNone && item.item_class() >= kLow)) {
+      return;
+    }
     pending.stages = Stages<T>::of_value(item);
     pending.cell = item.cell;
     ask(pending);
@@ -323,37 +348,6 @@ class Warp {
   SharedMap<T> map_;
   int lane_;
 };
-
-// What V is read down to, by row, in the window's panels: the cut below an lse that is given, or
-// that of the anchors of all warps. All threads call it, behind their anchors. Out of the way of
-// the code that every call runs.
-template <class T>
-__device__ __noinline__ void find_limits(const DecodeArgs& args, const SharedMap<T>& map,
-                                         Share& share) {
-  __syncthreads();
-  for (int at = static_cast<int>(threadIdx.x); at < share.panels * kPanelRows;
-       at += static_cast<int>(blockDim.x)) {
-    const int slot = at / kPanelRows;
-    const int row = at % kPanelRows;
-    const WalkPanel& panel = share.window[slot];
-    float floor = 0;
-    if (args.floor_log2 != nullptr) {
-      floor = __ldg(args.floor_log2 + panel.place.panel * kPanelRows + row);
-    } else {
-      float top = kNoReference;
-      for (int w = 0; w < map.warps(); ++w) top = fmaxf(top, map.anchor(w, slot)[row]);
-      for (int w = 0; w < map.warps(); ++w) {
-        floor += ptx::exp2_approx(map.anchor(w, slot)[row] - top);
-      }
-      floor = top + ptx::log2_approx(floor);
-    }
-    const UnitSets& sets =
-        args.sets[panel.items.sequence * args.cache.kv_heads + panel.items.kv_head];
-    // Absent rows never keep a block's V.
-    share.limits[slot][row] = row < panel.items.rows ? floor + __ldg(&sets.cut_log2) : INFINITY;
-  }
-  __syncthreads();
-}
 
 // The barriers of a warp's rings; only one thread touches them.
 template <class T>
@@ -383,7 +377,11 @@ __device__ __forceinline__ void run_window(const DecodeArgs& args, const SharedM
                                map.barriers(warp) + T::kKeyStages * 8);
   Walk<T> walk(args, share);
   W worker(args, share, map, keys, values);
-  bool has_limits = !args.tail;
+  bool has_limits = args.tail == TailBy::kNone;
+  if (T::kPhase == Phase::kAttend && args.tail == TailBy::kPromoted) {
+    start_limits(share);
+    has_limits = true;
+  }
   while (true) {
     const bool more = walk.next_panel();
     if (T::kPhase == Phase::kAttend && !has_limits && !(more && walk.at_anchor())) {

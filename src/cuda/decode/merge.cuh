@@ -196,9 +196,7 @@ class Merge {
       }
     }
     __syncthreads();
-    for (int i = from_the_end(); i < share_.panels * kPanelRows; i += threads_) {
-      write_state(i / kPanelRows, i % kPanelRows);
-    }
+    write_states();
     if constexpr (T::kValues) {
 #pragma unroll 1
       for (int i = thread_; i < share_.panels * kElements; i += threads_) {
@@ -206,10 +204,6 @@ class Merge {
       }
     }
     __syncthreads();
-    if (args_.ready != nullptr && thread_ < share_.panels) {
-      const PanelPlace& place = share_.window[thread_].place;
-      if (place.ctas == 1) say_ready(place, {});
-    }
     merge_ctas();
   }
 
@@ -228,6 +222,16 @@ class Merge {
     return static_cast<int>(blockIdx.x) + panel.place.panel;
   }
 
+  // Of all rows, by whole warps.
+  __device__ void write_states() const {
+    for (int i = from_the_end(); i / 32 * 32 < share_.panels * kPanelRows; i += threads_) {
+      const bool exists = i < share_.panels * kPanelRows;
+      if (exists) write_state(i / kPanelRows, i % kPanelRows);
+      if (args_.ready == nullptr) continue;
+      __syncwarp();
+      if (exists && i % kPanelRows == 0) say_ready(share_.window[i / kPanelRows].place);
+    }
+  }
   // The CTA's state of a row: to memory where other CTAs have a part too, else to the result.
   __device__ void write_state(int slot, int row) const {
     const WalkPanel& panel = share_.window[slot];
@@ -237,6 +241,14 @@ class Merge {
     } else {
       write_header(cta_slot(panel), row, all);
     }
+  }
+  // Behind the states of the CTA's rows: the last one of all CTAs says it of the panel.
+  __device__ void say_ready(const PanelPlace& place) const {
+    std::uint32_t* word = args_.ready + place.panel;
+    if (ptx::arrive(word) + 1 != static_cast<std::uint32_t>(place.ctas)) return;
+    const PanelReady ready =
+        place.ctas == 1 ? PanelReady() : PanelReady(place.first_cta + place.panel, place.ctas);
+    ptx::store_release(word, ready.word());
   }
   __device__ void write_header(int slot, int row, const RowState& all) const {
     PartialHeader& header = args_.headers[slot];
@@ -313,11 +325,7 @@ class Merge {
     std::uint32_t* counter = args_.arrivals + (parts.to < 0 ? place.panel : parts.to);
     if (ptx::arrive(counter) + 1 != static_cast<std::uint32_t>(parts.count)) return false;
     *counter = 0;  // for the next call
-    if (parts.to < 0 && args_.ready != nullptr) say_ready(place, {parts.first, parts.count});
     return true;
-  }
-  __device__ void say_ready(const PanelPlace& place, const PanelReady& ready) const {
-    ptx::store_release(args_.ready + place.panel, ready.word());
   }
   // The CTA's group of candidate i, of which it comes last, and the panel if it does so there too.
   // A function of its own: few calls need it, and the code that all go through is shorter for it.

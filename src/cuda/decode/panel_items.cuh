@@ -73,8 +73,9 @@ struct ItemTime {
 };
 inline constexpr std::uint32_t kPanelTime = 4;
 
-// The items of one panel: first the forced blocks (the sink, and all from `known` on), then the
-// unit's list.
+// The items of one panel: the unit's list with the forced blocks (the sink, and all from `known`
+// on) behind those promoted in K and V. They hold much of the mass, and where they stand they begin
+// no warp's run in another panel's end.
 struct PanelItems {
   std::int32_t sequence = 0;  // id
   std::int32_t length = 0;    // tokens of the sequence
@@ -106,9 +107,19 @@ struct PanelItems {
   [[nodiscard]] __device__ int items() const {
     return count[kBoth] + count[kKeyOnly] + count[kLow] + count[kTail];
   }
+  // Items in front of the forced ones.
+  [[nodiscard]] __device__ int listed() const { return count[kBoth] - forced; }
+  [[nodiscard]] __device__ bool is_forced(int item) const {
+    return item >= listed() && item < count[kBoth];
+  }
   // Block of a forced item.
   [[nodiscard]] __device__ int forced_block(int item) const {
-    return item < sink ? 0 : known + item - sink;
+    const int at = item - listed();
+    return at < sink ? 0 : known + at - sink;
+  }
+  // Where another item stands in the list.
+  [[nodiscard]] __device__ int list_index(int item) const {
+    return item < count[kBoth] ? item : item - forced;
   }
 };
 

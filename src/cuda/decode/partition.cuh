@@ -56,6 +56,9 @@ struct Share {
   std::int16_t run_begin[kMaxCtaWarps];     // a warp's first panel of the window
   std::int16_t run_end[kMaxCtaWarps];       // behind its last; as the first where it has none
   float limits[kWindowPanels][kPanelRows];  // log2 of the mass below which a block needs no V
+  // TailBy::kPromoted: warps that have left their masses, and the one that scores the sink for it.
+  std::int32_t left[kWindowPanels];
+  std::int16_t sink_warp[kWindowPanels];
 
   // The CTA whose share holds a place.
   [[nodiscard]] __device__ int cta_of(std::uint32_t at) const {

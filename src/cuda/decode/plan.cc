@@ -121,7 +121,7 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
   impl->slots = {impl->shape.ctas, impl->max_panels};
   if (impl->slots.first_piece >> cuda::PanelReady::kFirstBits != 0) {
     return unsupported(std::to_string(impl->max_panels) +
-                       " panels of 8 rows: supported about 15 million");
+                       " panels of 8 rows: supported about 1.9 million");
   }
   if (Status s = cuda::allocate(cache, *impl); !s.ok()) return s;
   return CudaAttendPlan(std::move(impl));

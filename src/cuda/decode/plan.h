@@ -63,6 +63,8 @@ struct CudaAttendPlan::Impl {
   cuda::DeviceBuffer<std::uint32_t> ready;            // PanelReady words
   cuda::DeviceBuffer<cuda::AttendedLength> attended;  // [max_sequences of the cache]
 
+  cuda::TailBy tail_by = cuda::TailBy::kNone;  // tests set it; kNone: the call decides
+
   // Of the last call, for report().
   cuda::CallShape last;
   cuda::CacheView last_cache;

@@ -37,10 +37,12 @@ class SharedMap {
   [[nodiscard]] __device__ States states(int piece) const {
     return States{reinterpret_cast<float*>(labels(warps()))}.from(piece);
   }
-  // [8]: log2 of the mass of a warp's anchor in a panel of the window.
+  // [8]: log2 of the mass of a warp's anchor, or promoted blocks, in a panel of the window.
   [[nodiscard]] __device__ float* anchor(int warp, int slot) const {
     return states(kMaxPieces).reference(0) + warp * T::kAnchorFloats + slot * kPanelRows;
   }
+  // [8]: log2 of the mass below which a block of the warp's panel needs no V.
+  [[nodiscard]] __device__ float* limits(int warp) const { return anchor(warp, kWindowPanels); }
   [[nodiscard]] __device__ std::uint32_t barriers(int warp) const {
     return ptx::shared_address(anchor(warps(), 0)) + warp * (T::kKeyStages + T::kValueStages) * 8;
   }

@@ -87,31 +87,24 @@ __device__ inline std::uint32_t mass_of(std::uint32_t tail_key) {
   return static_cast<std::uint32_t>(ptx::exp2_approx(fminf(log2_mass, 0.0f)) * kMassUp) + 1;
 }
 
-// A block's masses in one panel.
-struct PanelMasses {
-  float4 rows[2];
-
-  __device__ PanelMasses(const SelectArgs& args, int panel, int block) {
-    const std::size_t cell = static_cast<std::size_t>(panel) * args.cache.max_blocks + block;
-    const float4* from = reinterpret_cast<const float4*>(args.masses + cell * kPanelRows);
-    rows[0] = __ldcg(from);
-    rows[1] = __ldcg(from + 1);
-  }
-};
+// A block's masses in four rows of the unit, from row `first` on.
+inline constexpr int kRowsAtOnce = 4;
+__device__ inline float4 load_masses(const SelectArgs& args, int first_panel, int first,
+                                     int block) {
+  const auto panel = static_cast<std::size_t>(first_panel + first / kPanelRows);
+  const std::size_t cell = panel * args.cache.max_blocks + block;
+  return __ldcg(reinterpret_cast<const float4*>(args.masses + cell * kPanelRows) +
+                first / kRowsAtOnce % 2);
+}
 
 struct Candidate {
   float rank = 0;     // summed over rows
   float largest = 0;  // mass, over rows
 
-  // m: of the panel that begins with row `first`; lses: of the unit's rows, in shared memory.
-  __device__ void add(const PanelMasses& m, const float* lses, int first, int rows) {
-    const float4* at = reinterpret_cast<const float4*>(lses + first);
-    const float4 lse[2] = {at[0], at[1]};
-    const float share[8] = {m.rows[0].x - lse[0].x, m.rows[0].y - lse[0].y, m.rows[0].z - lse[0].z,
-                            m.rows[0].w - lse[0].w, m.rows[1].x - lse[1].x, m.rows[1].y - lse[1].y,
-                            m.rows[1].z - lse[1].z, m.rows[1].w - lse[1].w};
+  __device__ void add(const float4& m, const float4& lse, int first, int rows) {
+    const float share[kRowsAtOnce] = {m.x - lse.x, m.y - lse.y, m.z - lse.z, m.w - lse.w};
 #pragma unroll
-    for (int i = 0; i < kPanelRows; ++i) {
+    for (int i = 0; i < kRowsAtOnce; ++i) {
       if (first + i >= rows || !(share[i] <= 1.0f)) continue;  // absent, or NaN
       const float x = ptx::exp2_approx(share[i]);
       rank += x;
@@ -139,23 +132,42 @@ __device__ inline void start_searches(const SelectArgs& args, int n, int sink,
 }
 
 // Keys of n blocks of unit `unit` of the call, from block `begin` on. All threads call it, behind
-// await_panels(); the first masses are on their way while the lse are found.
+// await_panels(); a thread's first loads are on their way while the lse are found.
 __device__ inline void make_keys(const SelectArgs& args, int unit, int first_panel, int rows,
                                  int begin, int n, UnitPanels& panels, BlockKey* keys) {
+  const int threads = static_cast<int>(blockDim.x);
   int i = static_cast<int>(threadIdx.x);
-  PanelMasses masses(args, first_panel, begin + max(0, min(i, n - 1)));
+  float4 masses{};
+  float4 ahead{};
+  if (i < n) {
+    masses = load_masses(args, first_panel, 0, begin + i);
+    if (rows > kRowsAtOnce) {
+      ahead = load_masses(args, first_panel, kRowsAtOnce, begin + i);
+    } else if (i + threads < n) {
+      ahead = load_masses(args, first_panel, 0, begin + i + threads);
+    }
+  }
   find_lses(args, first_panel, rows, panels);
   __syncthreads();
+  const float4* lses = reinterpret_cast<const float4*>(panels.lse);
+  int loaded = 2;
 #pragma unroll 1
-  for (; i < n; i += static_cast<int>(blockDim.x)) {
+  for (; i < n; i += threads) {
     const int block = begin + i;
+    std::uint32_t tail = 0;
+    if (args.fates != nullptr) {
+      const std::size_t cell =
+          static_cast<std::size_t>(first_panel) * args.cache.max_blocks + block;
+      if ((__ldcg(args.fates + cell) & kFateTail) != 0) tail = BlockKey::kWasTail;
+    }
     Candidate c;
 #pragma unroll 1
-    for (int first = 0; first < rows; first += kPanelRows) {
-      if (first > 0 || i >= static_cast<int>(blockDim.x)) {
-        masses = PanelMasses(args, first_panel + first / kPanelRows, block);
-      }
-      c.add(masses, panels.lse, first, rows);
+    for (int first = 0; first < rows; first += kRowsAtOnce) {
+      if (loaded == 0) masses = load_masses(args, first_panel, first, block);
+      c.add(masses, lses[first / kRowsAtOnce], first, rows);
+      if (loaded == 0) continue;
+      masses = ahead;
+      --loaded;
     }
     std::uint32_t rank;
     if (args.ranks == nullptr) {
@@ -163,13 +175,7 @@ __device__ inline void make_keys(const SelectArgs& args, int unit, int first_pan
     } else {
       rank = score_key(args.ranks[static_cast<std::size_t>(unit) * args.cache.max_blocks + block]);
     }
-    std::uint32_t tail = log_key(ptx::log2_approx(c.largest));
-    if (args.fates != nullptr) {
-      const std::size_t cell =
-          static_cast<std::size_t>(first_panel) * args.cache.max_blocks + block;
-      if ((__ldcg(args.fates + cell) & kFateTail) != 0) tail |= BlockKey::kWasTail;
-    }
-    keys[i] = {Search::kAll - 1 - rank, tail};
+    keys[i] = {Search::kAll - 1 - rank, tail | log_key(ptx::log2_approx(c.largest))};
   }
 }
 
@@ -223,6 +229,7 @@ __device__ inline void find_digit(const std::uint32_t* digits, Search& search, i
     if (lane >= d) before += other;
   }
   const Search now = search;
+  __syncwarp();
   const bool here = before - sum < now.left && now.left <= before;
   const bool found = __any_sync(~0u, here);
   if (!found && lane == 0 && now.left != 0) search.key = Search::kAll;

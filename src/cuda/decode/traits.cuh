@@ -61,7 +61,8 @@ struct DecodeTraits {
   static constexpr int kValueBytes = max(kValueStages * kValueStageBytes, kEndBytes);
   static constexpr int kWarpBytes = kKeyStages * kKeyStageBytes + kValueBytes;
   static_assert(kKeyStageBytes % kTileAlignment == 0 && kWarpBytes % kTileAlignment == 0);
-  static constexpr int kAnchorFloats = kPhase == Phase::kAttend ? kWindowPanels * kPanelRows : 0;
+  static constexpr int kAnchorFloats =
+      kPhase == Phase::kAttend ? (kWindowPanels + 1) * kPanelRows : 0;
   static constexpr int kScratchWords = 32;  // to add up over warps
   static constexpr int kFreshWords = kAppends ? FreshRow<kDim>::kWords : 0;
 

@@ -68,13 +68,13 @@ struct SumSlots {
         end(first_piece + ctas * kMaxPieces) {}
 };
 
-// Said of a panel when all that it was cut into is there and only its output is to come, to a
-// select that runs beside: where the headers are whose states make its lse. 0: not yet.
+// Said of a panel when all its masses are there and only its sums and its output are to come, to a
+// select that runs beside: where the headers are whose states make its lse. Until then the word
+// counts the parts that are done.
 class PanelReady {
  public:
-  static constexpr int kCountBits = 7;
-  static constexpr int kFirstBits = 24;
-  static_assert(kManyCtas < 1 << kCountBits);
+  static constexpr int kCountBits = 10;
+  static constexpr int kFirstBits = 21;
 
   // Its lse is there too.
   THRIFTATTN_HOST_DEVICE PanelReady() : PanelReady(0, 0) {}
@@ -84,7 +84,7 @@ class PanelReady {
   THRIFTATTN_HOST_DEVICE explicit PanelReady(std::uint32_t word) : word_(word) {}
 
   [[nodiscard]] THRIFTATTN_HOST_DEVICE std::uint32_t word() const { return word_; }
-  [[nodiscard]] THRIFTATTN_HOST_DEVICE bool is_ready() const { return word_ != 0; }
+  [[nodiscard]] THRIFTATTN_HOST_DEVICE bool is_ready() const { return (word_ & kIsReady) != 0; }
   [[nodiscard]] THRIFTATTN_HOST_DEVICE int first() const {
     return static_cast<int>(word_ & ((1u << kFirstBits) - 1));
   }
@@ -117,6 +117,15 @@ struct FreshTokens {
   ConstTensorView v;
 };
 
+// What the cut is measured by, below which a block is in the tail: the lse, or a part of this
+// step's mass, which is less.
+enum class TailBy : std::int32_t {
+  kNone,      // there is no tail
+  kLse,       // of the score pass
+  kAnchors,   // the heaviest blocks of the last step: every CTA of the panel scores them first
+  kPromoted,  // those of the promoted blocks that the CTA has, and the sink
+};
+
 struct DecodeArgs {
   CacheView cache;
   const void* q = nullptr;  // [tokens, q_heads, head_dim]
@@ -135,9 +144,9 @@ struct DecodeArgs {
   std::int32_t anchors = 0;        // scoring: only forced blocks and this many of the heaviest set
   const UnitSets* sets = nullptr;  // [sequence ids, kv_heads]
   const std::uint16_t* lists = nullptr;  // [sequence ids, kv_heads, max_blocks]
-  bool tail = false;                     // V of blocks below the cut is not read
+  TailBy tail = TailBy::kNone;           // V of blocks below the cut is not read
+  const float* floor_log2 = nullptr;     // [panels, 8], TailBy::kLse
   std::int32_t parts = 0;                // in clusters: CTAs of a panel
-  const float* floor_log2 = nullptr;     // [panels, 8], lse to measure it by; nullptr: anchors
 
   float* masses = nullptr;        // [panels, max_blocks, 8], log2 of the sum of weights
   std::uint8_t* fates = nullptr;  // [panels, max_blocks], BlockFate bits

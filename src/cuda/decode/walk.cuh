@@ -43,6 +43,10 @@ class Walk {
     if (slot_ >= kOwn) {
       if (is_dealt()) item_ = warp();
       end_ = piece().items();
+      if (T::kPhase == Phase::kAttend && args_.tail == TailBy::kPromoted &&
+          warp() == share_.sink_warp[slot()]) {
+        item_ -= share_.step;  // one more in front: the sink, as an anchor
+      }
     } else {
       end_ = items().known > 0 && warp() < sets_of(items()).anchors ? 1 : 0;
     }
@@ -52,7 +56,7 @@ class Walk {
   // Whether the warp is at a panel for its anchor.
   [[nodiscard]] __device__ bool at_anchor() const { return slot_ < kOwn; }
   [[nodiscard]] __device__ bool has_anchors() const {
-    return T::kPhase == Phase::kAttend && args_.tail && args_.floor_log2 == nullptr;
+    return T::kPhase == Phase::kAttend && args_.tail == TailBy::kAnchors;
   }
   [[nodiscard]] const __device__ UnitSets& sets_of(const PanelItems& items) const {
     return args_.sets[items.sequence * args_.cache.kv_heads + items.kv_head];
@@ -61,12 +65,12 @@ class Walk {
   [[nodiscard]] __device__ bool has_item() const { return item_ < end_; }
   // How many the warp has in this panel; before the first advance().
   [[nodiscard]] __device__ int items_of_warp() const {
-    return is_dealt() && slot_ >= kOwn ? (end_ - item_ + share_.step - 1) / share_.step : end_;
+    return is_dealt() ? (end_ - item_ + share_.step - 1) / share_.step : end_ - item_;
   }
   // Whether the block of a new token is among them.
   [[nodiscard]] __device__ bool has_fresh() const {
     if (items().fresh == 0 || at_anchor()) return false;
-    const int at = items().forced - 1 - piece().shift[kBoth];
+    const int at = items().count[kBoth] - 1 - piece().shift[kBoth];
     if (at < 0 || at >= piece().end[kBoth]) return false;
     return !is_dealt() || dealt(at) % share_.step == warp();
   }
@@ -104,8 +108,8 @@ class Walk {
     int mine = item_ + static_cast<int>(threadIdx.x & 31) * share_.step;
     if (mine >= end_) return;
     const PanelItems& panel = items();
-    if (T::kPhase == Phase::kAttend && at_anchor()) {
-      place(panel, sets_of(panel).anchor[warp()], kLow);
+    if (T::kPhase == Phase::kAttend && (at_anchor() || mine < 0)) {
+      place(panel, mine < 0 ? 0 : sets_of(panel).anchor[warp()], kLow);
       packed_ |= Item::kAnchor;
       return;
     }
@@ -116,19 +120,20 @@ class Walk {
     for (int c = 0; c + 1 < kItemClasses; ++c) item_class += mine >= piece.end[c] ? 1 : 0;
     const int item = mine + piece.shift[item_class];
     int block = 0;
-    if (item < panel.forced) {
+    const bool forced = panel.is_forced(item);
+    if (forced) {
       block = panel.forced_block(item);
     } else if constexpr (T::kPhase == Phase::kScore) {
-      block = panel.sink + item - panel.forced;
+      block = panel.sink + panel.list_index(item);
     } else if constexpr (T::kPhase == Phase::kAttend) {
       const std::size_t unit =
           static_cast<std::size_t>(panel.sequence) * args_.cache.kv_heads + panel.kv_head;
-      block = __ldg(args_.lists + unit * args_.cache.max_blocks + item - panel.forced);
+      block = __ldg(args_.lists + unit * args_.cache.max_blocks + panel.list_index(item));
     }
     place(panel, block, item_class);
     if constexpr (T::kValues) {
       args_.fates[static_cast<std::size_t>(at().place.panel) * args_.cache.max_blocks + block] =
-          fate(item < panel.forced, item_class);
+          fate(forced, item_class);
     }
   }
 
