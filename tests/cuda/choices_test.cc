@@ -4,13 +4,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 namespace thriftattn::cuda {
 namespace {
 
 // Sequences of a length, with one panel a kv head, on an H100.
-StepWork step_of(std::int64_t sequences, std::int64_t blocks, std::int64_t kv_heads = 8) {
+StepWork step_of(std::int64_t sequences, std::int64_t blocks, std::int64_t kv_heads = 8,
+                 std::int64_t k_bytes = 4992) {
   const std::int64_t panels = sequences * kv_heads;
-  return {panels, panels * blocks, 132, 12};
+  return {panels, panels * blocks, sequences, blocks, kv_heads * k_bytes, 132, 12};
 }
 
 // The shapes of docs/kernels/sm90a.md, where each was timed.
@@ -28,6 +32,40 @@ TEST(TailOfStep, AlwaysHasOneIfAsked) {
   for (const std::int64_t blocks : {1, 100, 10000}) {
     EXPECT_NE(tail_of_step(step_of(1, blocks), true), TailBy::kNone);
   }
+}
+
+// As the kernel works them out: one a warp, all different, inside the call's blocks.
+TEST(PrefetchOfStep, PagesLieApartAndInside) {
+  for (const std::int64_t sequences : {1, 2, 7, 64, 256}) {
+    for (const std::int64_t blocks : {1, 2, 17, 512, 2048, 16384}) {
+      for (const std::int64_t kv_heads : {1, 3, 8, 256}) {
+        const StepWork work = step_of(sequences, blocks, kv_heads, 9856);
+        const KeyPrefetch prefetch = prefetch_of_step(work);
+        ASSERT_GT(prefetch.pages, 0);
+        EXPECT_LE(prefetch.pages, work.ctas * work.warps);
+        EXPECT_LE(prefetch.pages * work.page_bytes, 12 << 20);
+        EXPECT_EQ(prefetch.blocks, blocks);
+        std::int64_t last = -1;
+        for (int warp = 0; warp < prefetch.pages; ++warp) {
+          const auto at = static_cast<std::int64_t>(
+              static_cast<unsigned>(static_cast<float>(warp) * prefetch.step));
+          EXPECT_GT(at, last);
+          last = at;
+        }
+        EXPECT_LT(last, sequences * blocks);
+        EXPECT_GE(last, sequences * blocks - 2 * static_cast<std::int64_t>(prefetch.step) - 2);
+      }
+    }
+  }
+}
+
+TEST(PrefetchOfStep, TakesAnEighthWithinLimits) {
+  EXPECT_EQ(prefetch_of_step(step_of(1, 64)).pages, 64);     // all of 2.5 MB
+  EXPECT_EQ(prefetch_of_step(step_of(1, 512)).pages, 105);   // 4 MiB
+  EXPECT_EQ(prefetch_of_step(step_of(1, 2048)).pages, 256);  // 10 MB
+  EXPECT_EQ(prefetch_of_step(step_of(8, 2048)).pages, 315);  // 12 MiB
+  // A page is never asked for in part.
+  EXPECT_EQ(prefetch_of_step(step_of(1, 64, 4096)).pages, 0);
 }
 
 }  // namespace

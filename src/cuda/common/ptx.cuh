@@ -144,6 +144,10 @@ __device__ __forceinline__ std::uint32_t e4m3_high(std::uint32_t word) {
   return pair;
 }
 
+// Bytes and address are multiples of 16.
+__device__ __forceinline__ void bulk_prefetch_l2(const void* from, std::uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+}
 __device__ __forceinline__ void prefetch_l2(const void* address) {
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
 }

@@ -201,6 +201,7 @@ class Call {
     const bool chained = !dense_ && selection.policy == Policy::kFp4Mass;
     ready_ = chained ? plan.ready.data() : nullptr;
     decode_.shape = make_shape(params, plan.q_heads, plan.kv_heads);
+    if (!dense_) decode_.prefetch = prefetch_of_step(step_work());
   }
 
   // Whether the call is one pass of one token a sequence, whose rows it can read: what an append
@@ -293,7 +294,13 @@ class Call {
     return blocks;
   }
   [[nodiscard]] StepWork step_work() const {
-    return {decode_.shape.panels, panel_blocks(), plan_.shape.ctas, plan_.shape.attend_warps};
+    return {decode_.shape.panels,
+            panel_blocks(),
+            decode_.shape.batch,
+            longest_blocks(),
+            plan_.kv_heads * DeviceTileLayout{plan_.head_dim}.k_bytes(),
+            plan_.shape.ctas,
+            plan_.shape.attend_warps};
   }
   [[nodiscard]] DenseWork dense_work() const {
     return {decode_.shape.panels, longest_blocks(), panel_blocks(),

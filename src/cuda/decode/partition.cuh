@@ -274,6 +274,28 @@ __device__ __noinline__ void move_window(const DecodeArgs& args, int first,
   if (panels > 0) cut_runs<kPhase, kTier>(share, panels);
 }
 
+// A warp's page of the call's KeyPrefetch. Its number is loaded beside the lengths and sets.
+template <int kHeadDim, Phase kPhase>
+class WarpPrefetch {
+ public:
+  __device__ explicit WarpPrefetch(const DecodeArgs& args) {
+    const int warp = static_cast<int>(threadIdx.x / 32 * gridDim.x + blockIdx.x);
+    if (kPhase == Phase::kDense || threadIdx.x % 32 != 0 || warp >= args.prefetch.pages) return;
+    const auto at = static_cast<unsigned>(static_cast<float>(warp) * args.prefetch.step);
+    const auto blocks = static_cast<unsigned>(args.prefetch.blocks);
+    page_ = args.cache.page(args.shape.sequence[at / blocks], static_cast<int>(at % blocks));
+  }
+  __device__ void ask(const DecodeArgs& args) const {
+    if (kPhase == Phase::kDense || page_ < 0) return;
+    constexpr int kBytes = DeviceTileLayout{kHeadDim}.k_bytes();
+    ptx::bulk_prefetch_l2(args.cache.low_k + args.cache.cell(page_, 0) * kBytes,
+                          static_cast<std::uint32_t>(args.cache.kv_heads * kBytes));
+  }
+
+ private:
+  int page_ = -1;
+};
+
 // All threads of the CTA call this. scratch: [32] words of shared memory, as `share` is. A thread
 // works out a run of panels; where that is one, it does so once.
 template <int kHeadDim, Phase kPhase, HighTier kTier, bool kAppends>
@@ -284,6 +306,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
       panels <= threads.size() ? 1 : (panels + threads.size() - 1) / threads.size();
   const unsigned first = min(threads.index() * run, panels);
   const unsigned last = min(first + run, panels);
+  const WarpPrefetch<kHeadDim, kPhase> prefetch(args);
   PanelItems items;
   std::uint32_t mine = 0;
 #pragma unroll 2
@@ -291,6 +314,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     items = panel_items<kPhase, kAppends>(args, static_cast<int>(p));
     mine += panel_cost<kHeadDim, kPhase, kTier>(items);
   }
+  prefetch.ask(args);
   if (run == 1 && first < last && threads.writes()) prefetch_lists<kPhase>(args, items);
   const auto [before, total] = threads.sum(mine);
 

@@ -126,6 +126,15 @@ enum class TailBy : std::int32_t {
   kPromoted,  // those of the promoted blocks that the CTA has, and the sink
 };
 
+// Pages whose K is asked for while the shares are worked out: memory would stand still until the
+// first warps ask. They lie evenly over the call's blocks, so that all shares gain alike; a warp
+// has one at most.
+struct KeyPrefetch {
+  std::int32_t pages = 0;
+  std::int32_t blocks = 0;  // of the longest sequence
+  float step = 0;  // from one page to the next, on all sequences' blocks one after the other
+};
+
 struct DecodeArgs {
   CacheView cache;
   const void* q = nullptr;  // [tokens, q_heads, head_dim]
@@ -147,6 +156,7 @@ struct DecodeArgs {
   TailBy tail = TailBy::kNone;           // V of blocks below the cut is not read
   const float* floor_log2 = nullptr;     // [panels, 8], TailBy::kLse
   std::int32_t parts = 0;                // in clusters: CTAs of a panel
+  KeyPrefetch prefetch;
 
   float* masses = nullptr;        // [panels, max_blocks, 8], log2 of the sum of weights
   std::uint8_t* fates = nullptr;  // [panels, max_blocks], BlockFate bits
