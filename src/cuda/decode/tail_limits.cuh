@@ -111,6 +111,7 @@ class WarpLimits {
 
   // At the beginning of a panel.
   __device__ void forget(int lane) const {
+    __syncwarp();
     if (lane < kPanelRows) {
       limits_[lane] = __int_as_float(kUnknown);
       left_[lane] = -INFINITY;
