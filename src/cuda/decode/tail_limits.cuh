@@ -52,7 +52,7 @@ __device__ __noinline__ void find_limits(const DecodeArgs& args, const SharedMap
 // By the promoted blocks that the CTA has of a panel, and the sink. They come first in every piece,
 // so a warp knows what its own hold when it comes to the first block that may be in the tail. Those
 // that begin their run with the panel leave it for the others and wait for each other; one that
-// comes from another panel is not waited for, but adds its own.
+// comes from another panel is not waited for, and goes by its own where that is more.
 class PanelStarters {
  public:
   __device__ PanelStarters(const Share& share, int slot) : share_(share), slot_(slot) {
@@ -140,15 +140,18 @@ class WarpLimits {
       const PanelStarters starters(share, slot);
       const bool begins = starters.begins(warp);
       mine.leave(even, odd, lane);
-      if (begins && lane == 0) atomicAdd(&share.left[slot], 1);
+      if (begins && lane == 0) {
+        __threadfence_block();
+        atomicAdd(&share.left[slot], 1);
+      }
       if (!goes_on) return;
       const volatile std::int32_t* left = &share.left[slot];
       while (*left < starters.count()) {
       }
       __threadfence_block();
-      const int more = begins ? 0 : 1;  // the warp itself
-      const float mass =
-          mass_of_warps(map, starters.first() - more, starters.count() + more, slot, row);
+      float mass = mass_of_warps(map, starters.first(), starters.count(), slot, row);
+      // Both may have the sink: one as a block of its own, the others as their anchor.
+      if (!begins) mass = fmaxf(mass, mine.left_[row]);
       limit = limit_below(args, share.window[slot], row, mass);
     } else {
       limit = share.limits[slot][row];
@@ -164,7 +167,6 @@ class WarpLimits {
     if (lane < 4) {
       left_[2 * lane] = add(left_[2 * lane], even);
       left_[2 * lane + 1] = add(left_[2 * lane + 1], odd);
-      __threadfence_block();
     }
     __syncwarp();
   }
