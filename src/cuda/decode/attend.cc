@@ -297,7 +297,7 @@ class Call {
     return {decode_.shape.panels,
             panel_blocks(),
             decode_.shape.batch,
-            longest_blocks(),
+            std::min<std::int64_t>(longest_blocks(), plan_.max_blocks),
             plan_.kv_heads * DeviceTileLayout{plan_.head_dim}.k_bytes(),
             plan_.shape.ctas,
             plan_.shape.attend_warps};

@@ -193,7 +193,7 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   const int first_own = items.first_position() >> kBlockShift;  // -1 where there is no token
   const bool dense = items.length < args.crossover;
   if constexpr (kPhase == Phase::kScore) {  // no sets to go by
-    items.known = dense ? 0 : first_own;
+    items.known = dense ? 0 : max(first_own, 0);
     items.sink = static_cast<std::int16_t>(items.known > 0 ? args.sink : 0);
     items.count[kLow] = items.known - items.sink;
   } else if (kPhase == Phase::kAttend && !dense && sets.known <= first_own) {
