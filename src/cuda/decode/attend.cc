@@ -201,7 +201,7 @@ class Call {
     const bool chained = !dense_ && selection.policy == Policy::kFp4Mass;
     ready_ = chained ? plan.ready.data() : nullptr;
     decode_.shape = make_shape(params, plan.q_heads, plan.kv_heads);
-    if (!dense_) decode_.prefetch = prefetch_of_step(step_work());
+    decode_.floor_log2 = plan.floor.data();
   }
 
   // Whether the call is one pass of one token a sequence, whose rows it can read: what an append
@@ -233,19 +233,21 @@ class Call {
     plan_.append_was_behind = decode_.fresh.present != 0;
     plan_.called = true;
     if (decode_.shape.panels == 0) return {};
-    if (dense_) return attend(nullptr);
+    if (dense_) return attend();
+    const StepWork work = step_work();
+    decode_.prefetch = prefetch_of_step(work);
     const bool scratch = params_.state == nullptr || !all_primed();
     if (scratch) {
       if (Status s = score(); !s.ok()) return s;
       if (Status s = select(plan_.floor.data(), nullptr); !s.ok()) return s;
     } else if (tau_ > 0) {
-      tail_by_ = plan_.tail_by != TailBy::kNone ? plan_.tail_by
-                                                : tail_of_step(step_work(), params_.tail_always);
+      tail_by_ =
+          plan_.tail_by != TailBy::kNone ? plan_.tail_by : tail_of_step(work, params_.tail_always);
       if (tail_by_ == TailBy::kNone) tau_ = 0;
     }
     const bool chooses = params_.state != nullptr && (params_.refresh || scratch);
     decode_.ready = chooses ? ready_ : nullptr;
-    if (Status s = attend(scratch ? plan_.floor.data() : nullptr); !s.ok()) return s;
+    if (Status s = attend(); !s.ok()) return s;
     if (!chooses) return {};
     for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
       if (q_len(i) > 0) params_.state->impl().primed[params_.sequences[i]] = true;
@@ -355,7 +357,7 @@ class Call {
     return to_status(launch_rank(args, stream_), "rank kernel");
   }
 
-  Status attend(const float* floor) {
+  Status attend() {
     DecodeArgs args = decode_;
     args.out = params_.out.data;
     args.out_type = params_.out.dtype;
@@ -363,7 +365,6 @@ class Call {
     args.out_head_stride = params_.out.head_stride;
     args.lse = params_.lse;
     if (!dense_ && tau_ > 0) args.tail = tail_by_;
-    args.floor_log2 = floor;
     const bool appends = args.fresh.present != 0;
     const DecodeKernels& kernels = appends ? *plan_.append_kernels : *plan_.kernels;
     const DecodeShape& grid = appends ? plan_.append_shape : plan_.shape;
@@ -382,7 +383,7 @@ class Call {
   SetsBuffer* sets_ = nullptr;
   DecodeArgs decode_;
   float tau_ = 0;
-  TailBy tail_by_ = TailBy::kLse;
+  TailBy tail_by_ = TailBy::kLse;  // from scratch
   bool dense_ = false;
   std::uint32_t* ready_ = nullptr;  // of kernels that a select follows at once
 };
