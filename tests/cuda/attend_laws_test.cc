@@ -288,13 +288,7 @@ Chosen choose(const CudaAttendPlan::Impl& plan, const CudaKvCache& cache,
   args.sink = 1;
   args.shape = plan.last;
   EXPECT_EQ(cuda::launch_select(args, blocks, nullptr), cudaSuccess);
-  const auto read = [](const auto& memory) {
-    std::vector<std::byte> bytes(static_cast<std::size_t>(memory.bytes()));
-    EXPECT_EQ(cudaMemcpy(bytes.data(), memory.data(), bytes.size(), cudaMemcpyDeviceToHost),
-              cudaSuccess);
-    return bytes;
-  };
-  return {read(buffer.sets), read(buffer.lists)};
+  return {read_back<std::byte>(buffer.sets), read_back<std::byte>(buffer.lists)};
 }
 
 TEST_P(DeviceLaws, OneCtaAndEightChooseTheSame) {

@@ -52,6 +52,15 @@ Output run_device(const Problem& problem, const DeviceCache& filled, CudaAttendP
                   const RunOptions& options, CudaAttendState* state = nullptr,
                   bool tail_always = true);
 
+// Device memory as values of a type on the host.
+template <class As, class T>
+std::vector<As> read_back(const cuda::DeviceBuffer<T>& buffer) {
+  const auto bytes = static_cast<std::size_t>(buffer.bytes());
+  std::vector<As> host(bytes / sizeof(As));
+  EXPECT_EQ(cudaMemcpy(host.data(), buffer.data(), bytes, cudaMemcpyDeviceToHost), cudaSuccess);
+  return host;
+}
+
 // Every row against the oracle over what the device holds, with the call's own trace.
 void expect_device_oracle(const Problem& problem, const DeviceCache& filled,
                           const RunOptions& options, const Output& output);

@@ -13,23 +13,7 @@ namespace {
 
 using cuda::TailBy;
 
-class DeviceTail : public OnHighTier {
- protected:
-  static Result<CudaAttendState> make_state(const Problem& problem, const DeviceCache& filled) {
-    Result<CudaAttendState> state = CudaAttendState::create(filled.cache, problem.q.heads);
-    EXPECT_TRUE(state.ok()) << state.status().message();
-    return state;
-  }
-};
-
-template <class T>
-std::vector<T> read(const cuda::DeviceBuffer<T>& buffer) {
-  std::vector<T> host(static_cast<std::size_t>(buffer.bytes()) / sizeof(T));
-  EXPECT_EQ(cudaMemcpy(host.data(), buffer.data(), static_cast<std::size_t>(buffer.bytes()),
-                       cudaMemcpyDeviceToHost),
-            cudaSuccess);
-  return host;
-}
+class DeviceTail : public OnHighTier {};
 
 // What a call left of its blocks, and the sets that it went by.
 class Blocks {
@@ -37,9 +21,9 @@ class Blocks {
   Blocks(const CudaAttendPlan::Impl& plan, std::vector<cuda::UnitSets> sets)
       : plan_(plan),
         sets_(std::move(sets)),
-        masses_(read(plan.masses)),
-        fates_(read(plan.fates)),
-        lse_(read(plan.row_lse)) {}
+        masses_(read_back<float>(plan.masses)),
+        fates_(read_back<std::uint8_t>(plan.fates)),
+        lse_(read_back<float>(plan.row_lse)) {}
 
   // Calls use(fate, shares of the rows, the unit's sets, the share of block 0) of each block of
   // each panel; shares are log2 of the softmax mass.
@@ -96,7 +80,8 @@ TEST_P(DeviceTail, ATailThatDoesNotPayIsRead) {
   RunOptions options;
   options.attend.selection.tau = 0.9;  // blocks of random data weigh much the same
   for (const bool always : {true, false}) {
-    Result<CudaAttendState> state = make_state(problem, filled);
+    Result<CudaAttendState> state = CudaAttendState::create(filled.cache, problem.q.heads);
+    ASSERT_TRUE(state.ok()) << state.status().message();
     run_device(problem, filled, plan, options, &state.value(), always);
     const Output output = run_device(problem, filled, plan, options, &state.value(), always);
     EXPECT_EQ(output.report.tail_share() > 0, always);
@@ -144,10 +129,11 @@ TEST_P(DeviceTail, LiesBelowTheCut) {
       options.attend.selection.tau = 0.02;
       std::vector<Output> outputs;
       for (int run = 0; run < 2; ++run) {
-        Result<CudaAttendState> state = make_state(problem, filled);
-        ASSERT_TRUE(state.ok());
+        Result<CudaAttendState> state = CudaAttendState::create(filled.cache, problem.q.heads);
+        ASSERT_TRUE(state.ok()) << state.status().message();
         run_device(problem, filled, plan, options, &state.value());
-        const std::vector<cuda::UnitSets> sets = read(state.value().impl().sets.sets);
+        const std::vector<cuda::UnitSets> sets =
+            read_back<cuda::UnitSets>(state.value().impl().sets.sets);
         outputs.push_back(run_device(problem, filled, plan, options, &state.value()));
         ASSERT_TRUE(outputs[run].status.ok()) << outputs[run].status.message();
         int in_tail = 0, above = 0, left_out = 0, small = 0;
