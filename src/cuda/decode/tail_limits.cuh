@@ -156,6 +156,7 @@ class WarpLimits {
     } else {
       limit = share.limits[slot][row];
     }
+    __syncwarp();  // all lanes have seen that they are unknown
     // NaN has no say, but does not look unknown.
     if (lane < kPanelRows) mine.limits_[lane] = limit == limit ? limit : -INFINITY;
     __syncwarp();
