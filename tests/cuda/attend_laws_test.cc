@@ -116,6 +116,39 @@ TEST_P(DeviceLaws, ARowOfNanSpoilsItselfOnly) {
   }
 }
 
+// The host counts a token that the device refused: its sequence has none.
+TEST_P(DeviceLaws, ASequenceWithoutTokensLeavesTheOthers) {
+  const Problem problem = make_problem(laws_shape());
+  DeviceCache filled = fill_device(problem);
+  CudaAttendPlan plan = make_plan(problem, filled);
+  const Output want = run_device(problem, filled, plan, {});
+
+  Tensor rows = random_rows(1, 2, 128, 3);
+  rows.set(200, std::numeric_limits<double>::infinity());
+  const DeviceRows bad = upload(rows);
+  filled.sequences.push_back(filled.cache.add_sequence().value());
+  ASSERT_TRUE(filled.cache.append(filled.sequences.back(), bad.view, bad.view, {}).ok());
+  Problem more = problem;
+  more.q = Tensor::make(DType::kF16, problem.q.tokens + 1, problem.q.heads, problem.q.dim);
+  std::copy(problem.q.bytes.begin(), problem.q.bytes.end(), more.q.bytes.begin());
+  more.q_offsets.push_back(more.q.tokens);
+  CudaAttendPlan larger =
+      std::move(CudaAttendPlan::create(filled.cache, problem.q.heads, 4, 16).value());
+  Result<CudaAttendState> state = CudaAttendState::create(filled.cache, problem.q.heads);
+  ASSERT_TRUE(state.ok());
+  for (const bool with_state : {false, true, true}) {  // from scratch, so too, from carried sets
+    const Output output =
+        run_device(more, filled, larger, {}, with_state ? &state.value() : nullptr);
+    ASSERT_TRUE(output.status.ok()) << output.status.message();
+    for (std::int64_t i = 0; i < problem.q.tokens * problem.q.heads; ++i) {
+      EXPECT_NEAR(output.lse[i], want.lse[i], 0.02) << "row " << i;
+      EXPECT_NEAR(output.out.get(128 * i + 7), want.out.get(128 * i + 7), 0.05) << "row " << i;
+    }
+  }
+  EXPECT_EQ(filled.cache.synchronize({}).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(filled.cache.length(filled.sequences.back()).value(), 0);
+}
+
 TEST_P(DeviceLaws, AGraphReplaysTheCall) {
   const Problem problem = make_problem(laws_shape());
   const DeviceCache filled = fill_device(problem);
