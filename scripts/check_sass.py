@@ -47,9 +47,11 @@ BUDGETS = {
     # Those that append call the function that loads the token, in the one turn that has it.
     ("cluster_kernel<256,", ""): Budget(255, stack_bytes=48, needs=DECODE, loop_calls=1),
     ("cluster_kernel<", ""): Budget(168, stack_bytes=48, needs=DECODE, loop_calls=1),
+    # Those that append seal a block, one step in 64.
+    ("select_kernel<1,", ""): Budget(64, stack_bytes=448, loop_calls=1),
     # Read again by the last stage.
-    ("select_kernel", "sm_120a"): Budget(64, stack_bytes=16),
-    ("select_kernel", ""): Budget(64),
+    ("select_kernel<", "sm_120a"): Budget(64, stack_bytes=16),
+    ("select_kernel<", ""): Budget(64),
 }
 
 
@@ -64,12 +66,12 @@ class Kernel:
 
 
 def short_name(symbol):
-    """decode_kernel<128, 1, 0> of ...13decode_kernelINS0_12DecodeTraitsILi128ELNS0_5PhaseE1ELNS_8HighTierE0EEEE..."""
+    """decode_kernel<128, 1, 0, 1> of ...13decode_kernelI..DecodeTraitsILi128ELNS0_5PhaseE1ELNS_8HighTierE0ELb1EE..."""
     for digits in re.finditer(r"(?=(\d+))", symbol):
         begin = digits.end() + len(digits[1])
         name = symbol[begin:begin + int(digits[1])]
         if name.endswith("_kernel") and len(name) == int(digits[1]):
-            values = re.findall(r"L(?:i|N\w+?)E?(\d+)E", symbol[begin + len(name):])
+            values = re.findall(r"L(?:i|b|N\w+?)E?(\d+)E", symbol[begin + len(name):])
             return name + (f"<{', '.join(values)}>" if values else "")
     return symbol
 

@@ -182,7 +182,7 @@ Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAtte
 
 // append of the tokens that q belongs to, k and v [tokens of q, kv_heads, head_dim], and attend:
 // the results of the two calls, but both are checked before either is enqueued. Attend does not
-// wait for the append, which follows it beside the choice of the next sets, where
+// wait for the append, which the choice of the next sets does or, without one, follows it, where
 // - every sequence has one token or none, and those that have one were in the state's last call, or
 //   all of the call is computed in the high tier;
 // - k and v are F16 or BF16, rows begin at multiples of 4 bytes, and out and lse lie elsewhere.

@@ -207,6 +207,15 @@ TEST_P(AppendAndAttend, ManySequencesAndFew) {
   expect_same_steps({.kv_heads = 1, .lengths = {5}, .steps = 4});
 }
 
+// Units that several CTAs choose for, one of which appends.
+TEST_P(AppendAndAttend, LongUnits) {
+  expect_same_steps({.head_dim = 64,
+                     .kv_heads = 1,
+                     .lengths = {4097 * kBlockTokens + 62, 4097 * kBlockTokens + 5},
+                     .steps = 4,
+                     .seed = 11});
+}
+
 TEST_P(AppendAndAttend, EveryKindOfCall) {
   RunOptions options;
   options.attend.selection.budget = {Budget::Kind::kAll, 0.0};

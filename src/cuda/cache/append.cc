@@ -210,7 +210,8 @@ Status enqueue_append(CudaKvCache::Impl& impl, const AppendCall& call, const App
   }
   if (Status status = uploader.finish(); !status.ok()) return status;
   if (call.attend) {
-    if (Status status = call.attend(); !status.ok()) return status;
+    const Status status = call.attend();
+    if (!status.ok() || !args.behind_attend()) return status;
   }
   AppendLauncher launcher(args, is_long, call.stream);
   for (std::size_t i = 0; i < growth.sequences.size(); ++i) {

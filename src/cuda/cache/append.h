@@ -51,11 +51,15 @@ struct AttendedLength {
   std::int32_t fresh = 0;  // of them, the last ones, that were not in the cache
 };
 
-struct AppendArgs {
+// Rows that are appended, and where they go.
+struct AppendInput {
   CacheView view;
   ConstTensorView k;  // [tokens, kv_heads, head_dim]
   ConstTensorView v;
   Numerics numerics;
+};
+
+struct AppendArgs : AppendInput {
   std::uint64_t* bad_keys = nullptr;  // [sequences], long appends: smallest FaultKey
   AppendQueue* queue = nullptr;       // short appends: zeros between launches
   // [sequences], or nullptr. Short appends of one token a sequence, where rows can be loaded by

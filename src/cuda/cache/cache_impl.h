@@ -30,8 +30,8 @@ struct CacheSequence {
 };
 
 // An append. `attend`, if given, is called once the checks are passed and the pages are taken: it
-// enqueues what uses the new tokens, one a sequence, before they are counted; what it saw comes to
-// `attended`.
+// enqueues what uses the new tokens, one a sequence, before they are counted. Without `attended` it
+// appends them too; else what it saw comes there when they are appended behind it.
 struct AppendRequest {
   std::span<const SequenceId> sequences;
   std::span<const std::int64_t> offsets;

@@ -31,8 +31,30 @@ __device__ inline std::uint64_t check_room(const CacheView& view, const AppendEn
   return kNoFault;
 }
 
+// Smallest key of a token's values, of K first. A warp calls it; all lanes get it.
+__device__ inline std::uint64_t find_fault(const AppendInput& args, int token) {
+  const int lane = static_cast<int>(threadIdx.x) & 31;
+  const int head_dim = args.view.head_dim;
+  std::uint64_t key = kNoFault;
+#pragma unroll 1
+  for (const FaultCode code : {FaultCode::kKey, FaultCode::kValue}) {
+    with_rows(code == FaultCode::kKey ? args.k : args.v, [&](auto rows) {
+#pragma unroll 1
+      for (int i = lane; i < args.view.kv_heads * head_dim; i += 32) {
+        const int head = i / head_dim;
+        const int dim = i % head_dim;
+        if (rows.can_be_stored(rows.at(token, head, dim))) continue;
+        key = min(key, FaultKey::pack(code, token, head, dim));
+      }
+    });
+  }
+#pragma unroll 1
+  for (int d = 16; d > 0; d /= 2) key = min(key, __shfl_xor_sync(~0u, key, d));
+  return key;
+}
+
 // Keeps the first fault of a sequence.
-__device__ inline void record_fault(const AppendArgs& args, int sequence, std::uint64_t key) {
+__device__ inline void record_fault(const AppendInput& args, int sequence, std::uint64_t key) {
   AppendFault& fault = args.view.faults[sequence];
   if (fault.code != FaultCode::kNone) return;
   fault.code = static_cast<FaultCode>(key >> 60);

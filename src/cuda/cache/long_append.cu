@@ -63,7 +63,7 @@ template <int kHeadDim>
 __global__ void __launch_bounds__(kAppendThreads, 3)
     store_kernel(const __grid_constant__ AppendArgs args) {
   __shared__ AppendScratch<kHeadDim> scratch;
-  __shared__ Piece piece;
+  __shared__ AppendPiece piece;
   const int index = entry_of<&AppendEntry::first_piece>(args, static_cast<int>(blockIdx.x));
   const AppendEntry& entry = args.entries[index];
   const int tokens = args.entries[index + 1].begin - entry.begin;
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(kAppendThreads, 3)
   if (args.bad_keys[entry.sequence] != kNoFault) return;
   if (threadIdx.x == 0) {
     const BlockPart part = BlockPart::of(static_cast<int>(blockIdx.y), {});
-    piece = Piece::of(args, {index, block, length}, part);
+    piece = AppendPiece::of(args, {index, block, length}, part);
   }
   __syncthreads();
   append_piece(args, piece, scratch);

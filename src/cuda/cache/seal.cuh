@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Seals one block of one kv head, K or V, with one CTA: the same values as kv/seal.cc, bit for bit,
-// since the codec is the same code, sums in double run in the same order, and nothing is
-// contracted. Only their places differ (common/tile_layout.h).
+// Seals one block of one kv head, K or V, with one team of threads: the same values as kv/seal.cc,
+// bit for bit, since the codec is the same code, sums in double run in the same order, and nothing
+// is contracted. Only their places differ (common/tile_layout.h).
 //
 // A thread quantises groups of 16: 4 head_dim groups each of K and V, about 900 instructions a
 // group, and nested as many again for what that leaves. That, and not the bytes, is what the time
@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "cuda/cache/cache_view.h"
+#include "cuda/common/ptx.cuh"
 #include "cuda/common/tile_layout.h"
 #include "numeric/e2m1.h"
 #include "numeric/e4m3.h"
@@ -24,7 +25,20 @@
 
 namespace thriftattn::cuda {
 
-inline constexpr int kAppendThreads = 256;  // of a CTA; at least the largest head_dim
+inline constexpr int kAppendThreads = 256;  // of a team; at least the largest head_dim
+
+// A CTA's threads in teams of kAppendThreads, which work apart. Threads beyond the last whole team
+// belong to none.
+struct Team {
+  [[nodiscard]] static __device__ int index() {
+    return static_cast<int>(threadIdx.x) / kAppendThreads;
+  }
+  [[nodiscard]] static __device__ int thread() {
+    return static_cast<int>(threadIdx.x) % kAppendThreads;
+  }
+  // All threads of the team meet.
+  static __device__ void sync() { ptx::named_barrier(1 + index(), kAppendThreads); }
+};
 
 // The rows of a block in shared memory. The odd number of words between rows keeps a warp that
 // reads one dim of 32 tokens off each other's banks.
@@ -37,8 +51,8 @@ struct BlockRows {
   }
 };
 
-// CTA `index` of `count` that quantise a part together. Each finds means and exponents for itself.
-struct Share {
+// Team `index` of `count` that quantise a part together. Each finds means and exponents for itself.
+struct SealShare {
   int index = 0;
   int count = 1;
 };
@@ -97,18 +111,18 @@ __device__ inline void seal_group(float (&x)[kScaleGroup], ScaleRule rule, const
   }
 }
 
-// Largest of the CTA's magnitudes into scratch.largest_bits, which must be 0. Ends with a barrier.
+// Largest of the team's magnitudes into scratch.largest_bits, which must be 0. Ends with a barrier.
 __device__ inline void reduce_largest(float magnitude, SealScratch& scratch) {
   const unsigned int bits = __reduce_max_sync(~0u, __float_as_uint(magnitude));
   if (threadIdx.x % 32 == 0) atomicMax(&scratch.largest_bits, bits);
-  __syncthreads();
+  Team::sync();
 }
 
 // The mean of each dim and, where wanted, its bounds. One thread a dim.
 template <int kHeadDim>
 __device__ void summarize_keys(const BlockRows<kHeadDim>& rows, const CacheView& view,
                                std::size_t cell, bool centre, SealScratch& scratch) {
-  const int d = static_cast<int>(threadIdx.x);
+  const int d = Team::thread();
   if (d >= kHeadDim) return;
   double sum = 0;
   float low = __uint_as_float(0x7f800000u);
@@ -133,14 +147,14 @@ __device__ void summarize_keys(const BlockRows<kHeadDim>& rows, const CacheView&
 
 template <int kHeadDim>
 __device__ void seal_keys(const BlockRows<kHeadDim>& rows, const CacheView& view, std::size_t cell,
-                          const Numerics& numerics, Share share, SealScratch& scratch) {
+                          const Numerics& numerics, SealShare share, SealScratch& scratch) {
   const DeviceTileLayout layout{kHeadDim};
   std::byte* tile = view.low_k + cell * layout.k_bytes();
   std::byte* residual = view.nested() ? view.residual_k + cell * layout.residual_bytes() : nullptr;
-  const int thread = static_cast<int>(threadIdx.x);
+  const int thread = Team::thread();
   if (thread == 0) scratch.largest_bits = 0;
   summarize_keys(rows, view, cell, numerics.centre_k, scratch);
-  __syncthreads();
+  Team::sync();
 
   float amax = 0;
 #pragma unroll 8
@@ -206,18 +220,18 @@ template <int kHeadDim>
 __device__ void value_exponents(const BlockRows<kHeadDim>& rows, const CacheView& view,
                                 std::size_t cell, const Numerics& numerics, SealScratch& scratch) {
   const DeviceTileLayout layout{kHeadDim};
-  const int token = static_cast<int>(threadIdx.x);
+  const int token = Team::thread();
   const bool active = token < kBlockTokens;
   if (token == 0) {
     scratch.largest_bits = 0;
     scratch.largest_exponent = kMinTokenExponent;
   }
-  __syncthreads();
+  Team::sync();
   TokenNorm norm;
   if (active) norm = token_norm(rows, token);
   if (!numerics.token_norms) norm.exponent = 0;  // for all
   if (numerics.token_norms && active) atomicMax(&scratch.largest_exponent, norm.exponent);
-  __syncthreads();
+  Team::sync();
   int exponent = norm.exponent;
   int largest = 0;
   if (numerics.token_norms) {
@@ -237,12 +251,12 @@ __device__ void value_exponents(const BlockRows<kHeadDim>& rows, const CacheView
         reinterpret_cast<BlockHeader*>(view.low_k + cell * layout.k_bytes() + layout.k_header());
     header->v_exponent = static_cast<float>(largest + shift);
   }
-  __syncthreads();
+  Team::sync();
 }
 
 template <int kHeadDim>
 __device__ void seal_values(const BlockRows<kHeadDim>& rows, const CacheView& view,
-                            std::size_t cell, const Numerics& numerics, Share share,
+                            std::size_t cell, const Numerics& numerics, SealShare share,
                             SealScratch& scratch) {
   const DeviceTileLayout layout{kHeadDim};
   std::byte* tile = view.low_v + cell * layout.v_bytes();
@@ -250,7 +264,7 @@ __device__ void seal_values(const BlockRows<kHeadDim>& rows, const CacheView& vi
   value_exponents(rows, view, cell, numerics, scratch);
 
   // A warp takes 32 dims of one group of tokens.
-  for (int i = static_cast<int>(threadIdx.x) + share.index * kAppendThreads;
+  for (int i = Team::thread() + share.index * kAppendThreads;
        i < kBlockTokens / kScaleGroup * kHeadDim; i += share.count * kAppendThreads) {
     const int dim = i % kHeadDim;
     const int group = i / kHeadDim;

@@ -11,8 +11,8 @@
 // are. That cannot block: the CTAs they wait for have lower indices, so they started before, and
 // wait for no CTA. The workers' last one leaves the queue as it was.
 //
-// Behind an attend it runs side by side with the select in front, and only the lengths wait for
-// that.
+// Behind an attend only the lengths wait for that. Where a select follows the attend, that appends
+// (decode/select_append.cuh).
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -136,12 +136,8 @@ __device__ void store_pairs(const AppendArgs& args, const NewRows& fresh, std::s
   for_each_pair<kHeadDim>(
       args, fresh.token, [&](int head, int dim, std::uint32_t k, std::uint32_t v) {
         const std::size_t at = first + static_cast<std::size_t>(head) * layout.high_bytes();
-        std::byte* to_k = args.view.high_k + at + layout.high_k(fresh.first, dim);
-        std::byte* to_v = args.view.high_v + at + layout.high_v(fresh.first, dim);
-        *reinterpret_cast<std::uint32_t*>(to_k) = k;
-        *reinterpret_cast<std::uint16_t*>(to_v) = static_cast<std::uint16_t>(v);
-        *reinterpret_cast<std::uint16_t*>(to_v + layout.high_v(0, 1)) =
-            static_cast<std::uint16_t>(v >> 16);
+        RowPair::store_key(args.view.high_k + at, layout, fresh.first, dim, k);
+        RowPair::store_value(args.view.high_v + at, layout, fresh.first, dim, v);
       });
 }
 
@@ -217,7 +213,7 @@ __device__ void do_jobs(const AppendArgs& args) {
   __shared__ AppendScratch<kHeadDim> scratch;
   __shared__ int jobs;
   __shared__ int shares;  // of a part
-  __shared__ Piece piece;
+  __shared__ AppendPiece piece;
   AppendQueue& queue = *args.queue;
   const int parts = 2 * args.view.kv_heads;
   const int workers = static_cast<int>(gridDim.x) - args.count;
@@ -236,7 +232,7 @@ __device__ void do_jobs(const AppendArgs& args) {
   for (int i = static_cast<int>(blockIdx.x) - args.count; i < jobs * parts * shares; i += workers) {
     if (threadIdx.x == 0) {
       const BlockPart part = BlockPart::of(i / shares % parts, {i % shares, shares});
-      piece = Piece::of(args, queue.job[i / shares / parts], part);
+      piece = AppendPiece::of(args, queue.job[i / shares / parts], part);
     }
     __syncthreads();
     append_piece(args, piece, scratch);

@@ -1,10 +1,10 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
 // Puts the rows of an append that fall into one block of one kv head where they belong, and seals
-// the block if they fill it. One CTA does it for K or for V.
+// the block if they fill it. One team of threads does it for K or for V.
 //
 // Nested, a sequence has room for the rows of one block: a block that is filled leaves none, and
-// the one that stays open puts its rows where those of the append's first block were. So one CTA
+// the one that stays open puts its rows where those of the append's first block were. So one team
 // does both, in this order.
 #pragma once
 
@@ -46,7 +46,7 @@ template <int kHeadDim>
 __device__ void gather_rows(const ConstTensorView& input, Part part, int head, const NewRows& fresh,
                             const std::byte* high, BlockRows<kHeadDim>& rows) {
   constexpr int kStep = kAppendThreads / kHeadDim;
-  const int thread = static_cast<int>(threadIdx.x);
+  const int thread = Team::thread();
   const int d = thread % kHeadDim;
   with_rows(input, [&](auto source) {
 #pragma unroll 8
@@ -74,8 +74,7 @@ template <int kHeadDim>
 __device__ void write_whole_tile(const BlockRows<kHeadDim>& rows, Part part, int used,
                                  std::byte* high) {
   const DeviceTileLayout layout{kHeadDim};
-  for (int chunk = static_cast<int>(threadIdx.x); chunk < layout.high_bytes() / 16;
-       chunk += kAppendThreads) {
+  for (int chunk = Team::thread(); chunk < layout.high_bytes() / 16; chunk += kAppendThreads) {
     std::uint32_t words[4] = {};
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
@@ -91,8 +90,7 @@ template <int kHeadDim>
 __device__ void write_new_rows(const BlockRows<kHeadDim>& rows, Part part, const NewRows& fresh,
                                std::byte* high) {
   const DeviceTileLayout layout{kHeadDim};
-  for (int i = static_cast<int>(threadIdx.x); i < (fresh.last - fresh.first) * kHeadDim;
-       i += kAppendThreads) {
+  for (int i = Team::thread(); i < (fresh.last - fresh.first) * kHeadDim; i += kAppendThreads) {
     const int slot = fresh.first + i / kHeadDim;
     const int d = i % kHeadDim;
     const int at = part == Part::kKeys ? layout.high_k(slot, d) : layout.high_v(slot, d);
@@ -107,25 +105,26 @@ __device__ inline int block_after_first(const CacheView& view, int length, int t
   return view.nested() && is_open && last != length / kBlockTokens ? last : -1;
 }
 
-// K or V of one kv head, and a CTA's share in sealing it.
+// K or V of one kv head, and a team's share in sealing it.
 struct BlockPart {
   Part part;
   int head;
-  Share share;
+  SealShare share;
 
-  static __device__ BlockPart of(int index, Share share) {
+  static __device__ BlockPart of(int index, SealShare share) {
     return {index % 2 == 0 ? Part::kKeys : Part::kValues, index / 2, share};
   }
 };
 
-// The blocks of an entry that one CTA does, in shared memory: registers are scarce while it seals.
-struct Piece {
+// The blocks of an entry that one team does, in shared memory: registers are scarce while it seals.
+struct AppendPiece {
   int entry;
   int length;    // of the sequence before the append
   int block[2];  // in turn; -1 = none
   BlockPart part;
 
-  static __device__ Piece of(const AppendArgs& args, const AppendJob& job, const BlockPart& part) {
+  static __device__ AppendPiece of(const AppendArgs& args, const AppendJob& job,
+                                   const BlockPart& part) {
     const int tokens = args.entries[job.entry + 1].begin - args.entries[job.entry].begin;
     const int second = block_after_first(args.view, job.length, tokens);
     const bool is_first = job.block == job.length / kBlockTokens;
@@ -137,21 +136,20 @@ struct Piece {
 };
 
 template <int kHeadDim>
-__device__ void append_to_block(const AppendArgs& args, const AppendEntry& entry, int block,
+__device__ void append_to_block(const AppendInput& args, int sequence, int page,
                                 const BlockPart& to, const NewRows& fresh,
                                 AppendScratch<kHeadDim>& scratch) {
   const CacheView& view = args.view;
   const DeviceTileLayout layout{kHeadDim};
-  const int page = entry.new_page.page_of(view, entry.sequence, block);
   const std::size_t cell = view.cell(page, to.head);
   const bool keys = to.part == Part::kKeys;
   const bool fills = fresh.last == kBlockTokens;
   std::byte* high =
       (keys ? view.high_k : view.high_v) +
-      view.rows_cell(entry.sequence, page, to.head) * static_cast<std::size_t>(layout.high_bytes());
-  __syncthreads();  // the last block's rows are read
+      view.rows_cell(sequence, page, to.head) * static_cast<std::size_t>(layout.high_bytes());
+  Team::sync();  // the last block's rows are read
   gather_rows(keys ? args.k : args.v, to.part, to.head, fresh, high, scratch.rows);
-  __syncthreads();
+  Team::sync();
   if (to.share.index == 0 && !(fills && view.nested())) {
     if (fresh.first == 0) {
       write_whole_tile(scratch.rows, to.part, fresh.last, high);
@@ -168,15 +166,15 @@ __device__ void append_to_block(const AppendArgs& args, const AppendEntry& entry
 }
 
 template <int kHeadDim>
-__device__ void append_piece(const AppendArgs& args, const Piece& piece,
+__device__ void append_piece(const AppendArgs& args, const AppendPiece& piece,
                              AppendScratch<kHeadDim>& scratch) {
 #pragma unroll 1
   for (int turn = 0; turn < 2 && piece.block[turn] >= 0; ++turn) {
     const AppendEntry& entry = args.entries[piece.entry];
     const int block = piece.block[turn];
     const int tokens = args.entries[piece.entry + 1].begin - entry.begin;
-    append_to_block(args, entry, block, piece.part,
-                    NewRows::of(block, piece.length, tokens, entry.begin), scratch);
+    append_to_block(args, entry.sequence, entry.new_page.page_of(args.view, entry.sequence, block),
+                    piece.part, NewRows::of(block, piece.length, tokens, entry.begin), scratch);
   }
 }
 

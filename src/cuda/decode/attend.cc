@@ -5,8 +5,8 @@
 //   from scratch   score -> select -> attend
 //   with a state   attend -> select, whose sets the next step reads
 //
-// An append of the call's own tokens comes first, or behind a chain of the second kind: attend then
-// reads what it needs of them from where the caller has it.
+// An append of the call's own tokens comes first or, where attend reads what it needs of them from
+// where the caller has it, last: select does it, or an append behind a call that has no select.
 #include <algorithm>
 #include <climits>
 #include <cmath>
@@ -219,6 +219,11 @@ class Call {
     return dense_ || (params_.state != nullptr && all_primed());
   }
 
+  // Whether a call that leads an append does it itself, in its select.
+  [[nodiscard]] bool appends() const {
+    return !dense_ && params_.state != nullptr && params_.refresh;
+  }
+
   // Rows of the call's tokens, whose pages were taken, that are not in the cache yet.
   void read_fresh(const ConstTensorView& k, const ConstTensorView& v) {
     decode_.fresh = {1, k, v};
@@ -329,10 +334,13 @@ class Call {
                     .budget = selection.budget,
                     .tau = tau_,
                     .sink = decode_.sink,
-                    .is_appended = decode_.fresh.present != 0,
+                    .fresh = decode_.fresh,
+                    .numerics = cache_.config().numerics,
+                    .votes = plan_.votes.data(),
+                    .attended = plan_.attended.data(),
                     .shape = decode_.shape,
                     .new_page = {}};
-    if (args.is_appended) std::copy_n(decode_.new_page, args.shape.batch, args.new_page);
+    if (args.fresh.present != 0) std::copy_n(decode_.new_page, args.shape.batch, args.new_page);
     if (selection.policy != Policy::kFp4Mass) {
       if (Status s = rank(); !s.ok()) return s;
       args.ranks = plan_.ranks.data();
@@ -408,7 +416,7 @@ Status append_and_attend(const CudaAttendParams& params, const ConstTensorView& 
   cuda::Call call(params, cache, plan.impl(), handle, Fresh::kAll);
   cuda::AppendRequest request{params.sequences, params.q_offsets, k, v};
   if (call.can_lead_append(k, v)) {
-    request.attended = plan.impl().attended.data();
+    request.attended = call.appends() ? nullptr : plan.impl().attended.data();
     request.attend = [&] {
       call.read_fresh(k, v);
       return call.run();

@@ -400,6 +400,7 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
   const SharedMap<T> map(static_cast<int>(blockDim.x));
   init_rings(map);
   ptx::wait_for_previous_kernel();
+  if constexpr (T::kAppends) FreshRow<T::kHeadDim>::prefetch(args);
   __shared__ Share share;
   make_share<T::kHeadDim, T::kPhase, T::kTier, T::kAppends>(args, map.scratch(), share);
   if (share.panels == 0) return;

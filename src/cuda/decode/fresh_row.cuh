@@ -20,6 +20,18 @@ class FreshRow {
 
   explicit __device__ FreshRow(std::uint32_t* memory) : memory_(memory) {}
 
+  // Asks for the call's rows while the shares are worked out.
+  __device__ static void prefetch(const DecodeArgs& args) {
+    constexpr int kSector = 16;  // values
+    constexpr int kSectors = kHeadDim / kSector;
+    const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    const int head = i / kSectors / 2;
+    const ConstTensorView& from = i / kSectors % 2 == 0 ? args.fresh.k : args.fresh.v;
+    if (head >= args.cache.kv_heads * static_cast<int>(from.tokens)) return;
+    ptx::prefetch_l2(RowPair::at(from, head / args.cache.kv_heads, head % args.cache.kv_heads,
+                                 i % kSectors * kSector));
+  }
+
   // Reads the panel's row. All lanes call it. Out of the way of the code that every call runs.
   __device__ __noinline__ static void load(const DecodeArgs& args, const PanelItems& items,
                                            std::uint32_t* memory) {
@@ -32,7 +44,7 @@ class FreshRow {
     memory[kHeadDim + lane] =
         static_cast<std::uint32_t>(layout.high_k(at, Places::key_dim(lane)) |
                                    layout.high_v(at, Places::value_dim(lane)) << 16);
-#pragma unroll 1
+#pragma unroll
     for (int i = lane; i < kHeadDim / 2; i += 32) {
       const std::uint32_t k = RowPair::load(args.fresh.k, token, items.kv_head, Places::key_dim(i));
       const std::uint32_t v =

@@ -41,6 +41,7 @@ Status allocate(const CudaKvCache& cache, CudaAttendPlan::Impl& plan) {
   if (s.ok()) s = plan.partials.allocate(plan.slots.end * row_values, "partial sums");
   if (s.ok()) s = plan.arrivals.allocate(plan.slots.first_piece, "arrival counters");
   if (s.ok()) s = plan.ready.allocate(panels, "ready words");
+  if (s.ok()) s = plan.votes.allocate(plan.max_sequences, "votes");
   if (s.ok()) s = plan.attended.allocate(cache.config().max_sequences, "attended lengths");
   return s;
 }
@@ -136,7 +137,8 @@ std::int64_t CudaAttendPlan::device_bytes() const {
   const Impl& p = *impl_;
   return p.scratch.sets.bytes() + p.scratch.lists.bytes() + p.masses.bytes() + p.fates.bytes() +
          p.row_lse.bytes() + p.floor.bytes() + p.ranks.bytes() + p.headers.bytes() +
-         p.partials.bytes() + p.arrivals.bytes() + p.ready.bytes() + p.attended.bytes();
+         p.partials.bytes() + p.arrivals.bytes() + p.ready.bytes() + p.votes.bytes() +
+         p.attended.bytes();
 }
 
 Result<CudaAttendState> CudaAttendState::create(const CudaKvCache& cache, int q_heads) {

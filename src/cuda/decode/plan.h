@@ -61,6 +61,7 @@ struct CudaAttendPlan::Impl {
   cuda::DeviceBuffer<float> partials;
   cuda::DeviceBuffer<std::uint32_t> arrivals;
   cuda::DeviceBuffer<std::uint32_t> ready;            // PanelReady words
+  cuda::DeviceBuffer<std::uint32_t> votes;            // AppendVote words
   cuda::DeviceBuffer<cuda::AttendedLength> attended;  // [max_sequences of the cache]
 
   cuda::TailBy tail_by = cuda::TailBy::kNone;  // tests set it; kNone: the call decides

@@ -72,7 +72,9 @@ struct SelectGrid {
   int shared_bytes = 0;
 
   // blocks: of the longest unit, now; a unit may have max_blocks.
-  SelectGrid(int units, int blocks, int max_blocks) {
+  SelectGrid(int units, int blocks, const SelectArgs& args) {
+    const int max_blocks = args.cache.max_blocks;
+    const bool appends = args.fresh.present != 0;
     while (cluster < kPortableClusterCtas && 2 * cluster * units <= kManyUnits &&
            blocks >= kManyBlocks && blocks > cluster * kBlocksEach) {
       cluster *= 2;
@@ -80,8 +82,13 @@ struct SelectGrid {
     const int ctas = units * cluster;
     const int wanted = ctas > 264 ? 256 : ctas > kManyUnits ? 512 : kMaxSelectThreads;
     const int each = (max_blocks + cluster - 1) / cluster;
-    threads = std::min(wanted, std::max(256, (each + 31) / 32 * 32));
+    const int busy = (each + 31) / 32 * 32 + (appends ? kRowThreads : 0);
+    threads = std::min(wanted, std::max(256, busy));
     shared_bytes = select_shared_bytes(each, cluster > 1);
+    if (appends) {
+      const int teams = append_teams_bytes(threads, args.cache.head_dim);
+      shared_bytes = std::max(shared_bytes, select_keys_offset(cluster > 1) + teams);
+    }
     if (ctas <= kFewUnits) shared_bytes = std::max(shared_bytes, kHalfOfSm);
   }
 };
@@ -108,9 +115,9 @@ cudaError_t prepare_select(int max_blocks) {
 
 cudaError_t launch_select(const SelectArgs& args, int blocks, cudaStream_t stream) {
   const int units = args.shape.batch * args.cache.kv_heads;
-  const SelectGrid grid(units, blocks, args.cache.max_blocks);
+  const SelectGrid grid(units, blocks, args);
   const bool cluster = grid.cluster > 1;
-  return launch_chained(select_kernel_for(args.is_appended, cluster), units * grid.cluster,
+  return launch_chained(select_kernel_for(args.fresh.present != 0, cluster), units * grid.cluster,
                         grid.threads, grid.shared_bytes, stream, args, cluster ? grid.cluster : 0);
 }
 

@@ -7,6 +7,7 @@
 // all thresholds are found by the same few instructions.
 #pragma once
 
+#include "cuda/decode/select_append.cuh"
 #include "cuda/decode/thresholds.cuh"
 
 namespace thriftattn::cuda {
@@ -149,19 +150,7 @@ __device__ inline void finish_sets(const SelectArgs& args, const SelectShared& s
   sets.anchors = sink + min(kMaxAnchors - sink, known - sink);
 }
 
-// Tokens of a sequence, which the kernel in front does not change. kAppends: with the one that is
-// appended, where it has room.
-template <bool kAppends>
-__device__ inline int tokens_of(const SelectArgs& args, int entry, int sequence) {
-  const int length = __ldcg(args.cache.lengths + sequence);
-  if (!kAppends) return length;
-  const bool has_room = length % kBlockTokens != 0 ||
-                        args.new_page[entry].has_room(args.cache, sequence, length / kBlockTokens);
-  return length + (has_room ? 1 : 0);
-}
-
-// kAppends: one token of each sequence is not counted by its length yet. The kernel behind this one
-// appends it, and starts beside it.
+// kAppends: one token of each sequence is not counted by its length yet. This kernel appends it.
 template <bool kAppends, bool kCluster>
 __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
     select_kernel(const __grid_constant__ SelectArgs args) {
@@ -170,6 +159,7 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   auto* sums = reinterpret_cast<SelectSums*>(memory + sizeof(SelectShared));  // with peers
   auto* keys = reinterpret_cast<BlockKey*>(memory + select_keys_offset(kCluster));
   const int thread = static_cast<int>(threadIdx.x);
+  const bool is_first_peer = Peers<kCluster>::rank() == 0;
   for (int i = thread; i < (kThresholds + 2) * kDigits; i += static_cast<int>(blockDim.x)) {
     shared.digits[i / kDigits][i % kDigits] = 0;
   }
@@ -182,11 +172,18 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const int tiles = (rows + kPanelRows - 1) / kPanelRows;
   const int first_panel = shape.panel_begin[entry] + kv_head * tiles;
   const std::size_t unit = static_cast<std::size_t>(sequence) * args.cache.kv_heads + kv_head;
-  if constexpr (kAppends) ptx::launch_next_kernel();
   if (rows == 0) return;
 
+  int tokens;
+  if constexpr (kAppends) {
+    const FreshPlace place = FreshPlace::of(args, entry, kv_head);
+    tokens = place.length + (place.has_room(args) ? 1 : 0);
+    if (is_last_thread()) shared.fresh = {place, tokens, 0};
+  } else {
+    tokens = __ldcg(args.cache.lengths + sequence);
+  }
   // Blocks that will be full and nobody's own at the next step.
-  const int known = (tokens_of<kAppends>(args, entry, sequence) - 1) / kBlockTokens;
+  const int known = (tokens - 1) / kBlockTokens;
   const int sink = known > 0 ? args.sink : 0;
   const int n = known - sink;
   // This CTA's.
@@ -194,17 +191,37 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const int begin = min(run * Peers<kCluster>::rank(), n);
   const int mine = min(run, n - begin);
   // The last warp has the fewest blocks.
-  if (thread == static_cast<int>(blockDim.x) - 1) start_searches(args, n, sink, shared.search);
+  if (is_last_thread()) start_searches(args, n, sink, shared.search);
   await_panels(args, first_panel, tiles, shared.panels);
+  if constexpr (kAppends) {
+    if (is_first_peer && is_row_thread() && !store_fresh_row(args, shared.fresh.place)) {
+      shared.fresh.refuses = 1;
+    }
+  }
   make_keys(args, call_unit, first_panel, rows, sink + begin, mine, shared.panels, keys);
+  if constexpr (kAppends) {
+    if (is_row_thread()) __threadfence();
+  }
   __syncthreads();
-  find_thresholds<kCluster>(shared, sums, keys, mine, args.tau > 0);
+  find_thresholds<kCluster>(shared, sums, keys, mine, args.tau > 0, [&] {
+    if constexpr (kAppends) {
+      if (is_first_peer && is_last_warp() && !shared.fresh.place.is_at_edge()) {
+        vote(args, shared.fresh);
+      }
+    }
+  });
   UnitSets& sets = args.sets[unit];
-  if (thread == 0 && Peers<kCluster>::rank() == 0) finish_sets(args, shared, known, sink, sets);
+  if (thread == 0 && is_first_peer) finish_sets(args, shared, known, sink, sets);
   write_list<kCluster>(shared, args, keys, mine, sink + begin, sink,
                        args.lists + unit * args.cache.max_blocks, sets);
-  leave_panels(args, first_panel, Peers<kCluster>::rank() == 0 ? tiles : 0);
+  leave_panels(args, first_panel, is_first_peer ? tiles : 0);
   Peers<kCluster>::leave();
+  if constexpr (kAppends) {
+    if (is_first_peer && shared.fresh.place.is_at_edge()) {
+      append_to_unit(args, shared.fresh, keys);
+      if (is_last_warp()) vote(args, shared.fresh);
+    }
+  }
 }
 
 }  // namespace thriftattn::cuda

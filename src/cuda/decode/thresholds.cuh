@@ -10,6 +10,7 @@
 #include "cuda/common/ptx.cuh"
 #include "cuda/decode/await_panels.cuh"
 #include "cuda/decode/peers.cuh"
+#include "cuda/decode/select_append.cuh"
 #include "cuda/decode/types.h"
 
 namespace thriftattn::cuda {
@@ -55,6 +56,7 @@ struct alignas(16) SelectShared {
   Search search[kThresholds];
   std::uint32_t counts[kCountWords][kMaxSelectThreads / 32];
   UnitPanels panels;
+  FreshShared fresh;  // where the kernel appends
   // With peers: what this one has in all, what those before it have, and what all have.
   std::uint32_t totals[kCountWords];
   std::uint32_t before[kCountWords];
@@ -339,10 +341,10 @@ __device__ __forceinline__ void add_digits(const std::uint32_t (*digits)[kDigits
 }
 
 // Finds all thresholds of the unit, whose n keys this CTA has; sums: with peers. All threads call
-// it; digits are zero before.
-template <bool kCluster>
+// it; digits are zero before. Warps without a search call meanwhile().
+template <bool kCluster, class Meanwhile>
 __device__ inline void find_thresholds(SelectShared& shared, SelectSums* sums, BlockKey* keys,
-                                       int n, bool has_tail) {
+                                       int n, bool has_tail, Meanwhile meanwhile) {
   const int lane = static_cast<int>(threadIdx.x) & 31;
   const int s = static_cast<int>(threadIdx.x) / 32;
   count_first_digits(shared, keys, n, has_tail);
@@ -357,6 +359,8 @@ __device__ inline void find_thresholds(SelectShared& shared, SelectSums* sums, B
       const int counted = shift == 0 ? s : s < kForTail ? kFirstRank : kFirstTail;
       const std::uint32_t* digits = kCluster ? (*sums)[counted - first] : shared.digits[counted];
       find_digit(digits, shared.search[s], shift, lane);
+    } else if (shift == 0) {
+      meanwhile();
     }
     __syncthreads();
     if (shift == 0) break;

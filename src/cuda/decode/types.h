@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "cuda/cache/append.h"
 #include "cuda/cache/cache_view.h"
 #include "thriftattn/attention.h"
 #include "thriftattn/selection.h"
@@ -110,7 +111,8 @@ struct CallShape {
 };
 
 // Tokens that a call appends, at most one a sequence, while their rows are not in the cache yet:
-// the append comes behind (cache/short_append.cu). can_load_pairs() is true of them.
+// select appends them or, where there is none, the append that comes behind
+// (cache/short_append.cu). can_load_pairs() is true of them.
 struct FreshTokens {
   std::int32_t present = 0;
   ConstTensorView k;  // [tokens, kv_heads, head_dim]
@@ -187,10 +189,15 @@ struct SelectArgs {
   std::uint16_t* lists = nullptr;
   Budget budget;  // kFraction or kCount
   float tau = 0;
-  std::int32_t sink = 0;     // whether block 0 is forced
-  bool is_appended = false;  // one token of each sequence that its length does not count yet
+  std::int32_t sink = 0;  // whether block 0 is forced
+  // One token of each sequence that its length does not count yet: this kernel appends them
+  // (select_append.cuh), and says in `attended` what its call saw.
+  FreshTokens fresh;
+  Numerics numerics;
+  std::uint32_t* votes = nullptr;      // [max_sequences], AppendVote words, zero between calls
+  AttendedLength* attended = nullptr;  // [sequence ids]
   CallShape shape;
-  NewPage new_page[kMaxSequences];  // of the sequences whose tokens are appended
+  NewPage new_page[kMaxSequences];  // of the sequences whose tokens are fresh
 };
 
 }  // namespace thriftattn::cuda
