@@ -30,7 +30,8 @@ class DeviceGrid : public OnHighTier {
   }
   // Everything in the high tier; `ctas`: how many a panel of 16-bit rows gets as a cluster where as
   // many run side by side as on an H200, 0 where panels are cut instead.
-  static void check_dense(Case c, int ctas) {
+  // warps: of a CTA of a cluster, likewise; 0: whatever it is.
+  static void check_dense(Case c, int ctas, int warps = 0) {
     c.shape.high_tier = GetParam();
     c.options.attend.selection.budget = {Budget::Kind::kAll, 0};
     SCOPED_TRACE(describe(c.shape, c.options));
@@ -41,6 +42,9 @@ class DeviceGrid : public OnHighTier {
     const cuda::DecodeShape& grid = plan.impl().shape;
     if (grid.ctas == 132 && grid.clusters[3] >= 15 && grid.clusters[4] >= 7) {
       EXPECT_EQ(plan.impl().cluster_ctas, GetParam() == HighTier::kRows16 ? ctas : 0);
+      if (warps > 0 && GetParam() == HighTier::kRows16) {
+        EXPECT_EQ(plan.impl().dense_warps, warps);
+      }
     }
     expect_device_oracle(problem, filled, c.options, output);
     // Every block's mass, and no other.
@@ -215,8 +219,10 @@ TEST_P(DeviceGrid, DenseByClustersOrCut) {
   check_dense(with(64, 2, 4, {{40000, 1}, {65, 1}}), 0);  // one much longer
   check_dense(with(64, 64, 1, {{4500, 1}}), 2);           // pages looked up twice
   check_dense(with(64, 7, 1, {{40000, 1}}), 16);
-  check_dense(with(64, 16, 1, std::vector<SequenceShape>(40, {70, 1})), 0);    // many short ones
-  check_dense(with(64, 16, 1, std::vector<SequenceShape>(12, {1000, 1})), 1);  // two waves
+  check_dense(with(64, 16, 1, std::vector<SequenceShape>(40, {70, 1})), 0);       // many short ones
+  check_dense(with(64, 16, 1, std::vector<SequenceShape>(12, {1000, 1})), 1, 8);  // two an SM
+  check_dense(with(64, 3, 3, std::vector<SequenceShape>(8, {1000, 1})), 4, 8);
+  check_dense(with(128, 16, 1, std::vector<SequenceShape>(12, {700, 1})), 1, 12);  // two waves
 }
 
 // Steps of decoding that carry a state across block boundaries: each against the oracle.

@@ -73,6 +73,26 @@ TEST(ClusterParts, IsWhatWasFastest) {
   }
 }
 
+// Eight warps a CTA where two of them fit on an SM, where that took less time on an H100.
+TEST(ClusterWarps, AreFewWhereCtasAreShortAndMany) {
+  DecodeShape grid = hopper();
+  const auto warps = [&](int batch, std::int64_t tokens, int kv_heads) {
+    const DenseWork work = even(batch, tokens, kv_heads, 64);
+    return cluster_warps(work, grid, cluster_parts(work, grid));
+  };
+  EXPECT_EQ(warps(64, 1024, 3), 12);  // two do not fit
+  grid.paired_warps = 8;
+  EXPECT_EQ(warps(64, 1024, 3), 8);
+  EXPECT_EQ(warps(64, 1024, 8), 8);
+  EXPECT_EQ(warps(256, 1024, 3), 8);
+  EXPECT_EQ(warps(8, 1024, 3), 8);
+  EXPECT_EQ(warps(8, 1024, 8), 8);
+  EXPECT_EQ(warps(64, 8192, 3), 12);  // one waits for the other's end
+  EXPECT_EQ(warps(8, 8192, 8), 12);
+  EXPECT_EQ(warps(1, 1024, 3), 12);  // few
+  EXPECT_EQ(warps(1, 2048, 3), 12);
+}
+
 TEST(ClusterParts, NoMoreThanThereAreBlocks) {
   for (int blocks = 1; blocks <= 8; ++blocks) {
     const int parts = cluster_parts(even(1, 64 * blocks, 1, 128), hopper());

@@ -375,11 +375,18 @@ class Call {
     if (!dense_ && tau_ > 0) args.tail = tail_by_;
     const bool appends = args.fresh.present != 0;
     const DecodeKernels& kernels = appends ? *plan_.append_kernels : *plan_.kernels;
-    const DecodeShape& grid = appends ? plan_.append_shape : plan_.shape;
+    DecodeShape grid = appends ? plan_.append_shape : plan_.shape;
     auto* kernel = dense_ ? kernels.dense : kernels.attend;
-    args.parts = dense_ && kernels.dense_cluster != nullptr ? cluster_parts(dense_work(), grid) : 0;
-    if (args.parts > 0) kernel = kernels.dense_cluster;
+    if (dense_ && kernels.dense_cluster != nullptr) {
+      const DenseWork work = dense_work();
+      args.parts = cluster_parts(work, grid);
+      if (args.parts > 0) {
+        kernel = kernels.dense_cluster;
+        grid.dense_warps = cluster_warps(work, grid, args.parts);
+      }
+    }
     plan_.cluster_ctas = args.parts;
+    plan_.dense_warps = grid.dense_warps;
     return to_status(kernel(args, grid, stream_), "decode kernel");
   }
 

@@ -142,9 +142,9 @@ class ClusterWarp {
     bool is_fresh = false;
     if constexpr (T::kAppends) {
       is_fresh = items_.has_fresh_quarter(quarter) && items_.has_fresh(block);
-      if (is_fresh) Fresh::load(args_, items_, map_.fresh(warp()));
+      if (is_fresh) Fresh::load(args_, items_, map_.fresh(0));
     }
-    const Fresh fresh(map_.fresh(warp()));
+    const Fresh fresh(map_.fresh(0));
     float s[1][4];
     const std::uint32_t k = keys_.wait();
     if (is_fresh) fresh.template put<true>(k, lane_);

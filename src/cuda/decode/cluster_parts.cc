@@ -58,4 +58,11 @@ int cluster_parts(const DenseWork& work, const DecodeShape& grid) {
   return parts;
 }
 
+int cluster_warps(const DenseWork& work, const DecodeShape& grid, int parts) {
+  constexpr std::int64_t kMostBlocks = 32;  // of a CTA; beyond it what comes last is too uneven
+  const bool have_few = (work.longest + parts - 1) / parts <= kMostBlocks;
+  const bool share_sms = 2 * work.panels * parts > grid.ctas;  // most, or soon
+  return grid.paired_warps > 0 && have_few && share_sms ? grid.paired_warps : grid.dense_warps;
+}
+
 }  // namespace thriftattn::cuda

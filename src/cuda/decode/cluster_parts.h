@@ -21,4 +21,8 @@ struct DenseWork {
 // a model of it, which is fitted to an H100 and an H200 (docs/kernels/sm90a.md).
 int cluster_parts(const DenseWork& work, const DecodeShape& grid);
 
+// Warps of each of these CTAs: fewer, where two CTAs on an SM that start and end at different times
+// are worth more than one that reads faster.
+int cluster_warps(const DenseWork& work, const DecodeShape& grid, int parts);
+
 }  // namespace thriftattn::cuda

@@ -37,7 +37,7 @@ struct DecodeLaunch {
     cudaFuncSetAttribute(cluster_kernel<T>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     for (int i = 0; i < kClusterSizes; ++i) {
       const int size = 1 << i;
-      const ChainedLaunch launch(size, 32 * warps, T::shared_bytes(warps), nullptr, size);
+      const ChainedLaunch launch(size, 32 * warps, T::cluster_shared_bytes(warps), nullptr, size);
       const cudaError_t error =
           cudaOccupancyMaxActiveClusters(&counts[i], cluster_kernel<T>, &launch.config());
       if (error == cudaSuccess) continue;
@@ -46,6 +46,18 @@ struct DecodeLaunch {
       counts[i] = 0;
     }
     return cudaSuccess;
+  }
+
+  template <class T>
+  static cudaError_t find_paired_warps(int& warps) {
+    warps = 0;
+    if constexpr (T::kMaxWarps < kPairedWarps) return cudaSuccess;
+    int ctas = 0;
+    const cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+        &ctas, cluster_kernel<T>, 32 * kPairedWarps,
+        static_cast<std::size_t>(T::cluster_shared_bytes(kPairedWarps)));
+    if (error == cudaSuccess && ctas > 1) warps = kPairedWarps;
+    return error;
   }
 
   static cudaError_t prepare(DecodeShape& shape) {
@@ -67,6 +79,7 @@ struct DecodeLaunch {
         error = prepare_one<Dense>(cluster_kernel<Dense>, shared_limit, shape.dense_warps);
       }
       if (error == cudaSuccess) error = count_clusters<Dense>(shape.dense_warps, shape.clusters);
+      if (error == cudaSuccess) error = find_paired_warps<Dense>(shape.paired_warps);
     }
     if (error == cudaSuccess) {
       error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);
@@ -100,8 +113,8 @@ struct DecodeLaunch {
   static cudaError_t dense_cluster(const DecodeArgs& args, const DecodeShape& shape,
                                    cudaStream_t stream) {
     return launch_chained(cluster_kernel<Dense>, args.shape.panels * args.parts,
-                          32 * shape.dense_warps, Dense::shared_bytes(shape.dense_warps), stream,
-                          args, args.parts);
+                          32 * shape.dense_warps, Dense::cluster_shared_bytes(shape.dense_warps),
+                          stream, args, args.parts);
   }
 
   static constexpr DecodeKernels table() {

@@ -13,6 +13,7 @@ namespace thriftattn::cuda {
 inline constexpr int kClusterSizes = 5;
 inline constexpr int kMaxClusterCtas = 1 << (kClusterSizes - 1);
 inline constexpr int kPortableClusterCtas = 8;
+inline constexpr int kPairedWarps = 8;
 
 // Grid and warps of the decode kernels on one device.
 struct DecodeShape {
@@ -20,6 +21,7 @@ struct DecodeShape {
   int score_warps = 0;
   int attend_warps = 0;
   int dense_warps = 0;
+  int paired_warps = 0;              // in clusters: of CTAs of which an SM has two; 0: it has not
   int clusters[kClusterSizes] = {};  // of 2^i CTAs that run side by side
 };
 
@@ -34,7 +36,8 @@ struct DecodeKernels {
   cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   // attend where every sequence is computed in the high tier: args.crossover is beyond all lengths.
   cudaError_t (*dense)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
-  // dense by a cluster of args.parts CTAs a panel, see cluster_parts(). nullptr: there is none.
+  // dense by a cluster of args.parts CTAs of shape.dense_warps a panel, see cluster_parts().
+  // nullptr: there is none.
   cudaError_t (*dense_cluster)(const DecodeArgs& args, const DecodeShape& shape,
                                cudaStream_t stream);
 };

@@ -107,7 +107,8 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
   if (error != cudaSuccess) return cuda::to_status(error, "decode kernels");
   // As many warps, and clusters, whether a call appends or not: then sums have the same order.
   for (int cuda::DecodeShape::*warps :
-       {&cuda::DecodeShape::attend_warps, &cuda::DecodeShape::dense_warps}) {
+       {&cuda::DecodeShape::attend_warps, &cuda::DecodeShape::dense_warps,
+        &cuda::DecodeShape::paired_warps}) {
     impl->shape.*warps = impl->append_shape.*warps =
                              std::min(impl->shape.*warps, impl->append_shape.*warps);
   }

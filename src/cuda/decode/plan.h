@@ -70,6 +70,7 @@ struct CudaAttendPlan::Impl {
   cuda::CallShape last;
   cuda::CacheView last_cache;
   int cluster_ctas = 0;            // of a panel; 0: not DecodeKernels::dense_cluster
+  int dense_warps = 0;             // where it was all 16 bit
   bool append_was_behind = false;  // then lengths are those of `attended`
   bool called = false;
 };

@@ -72,6 +72,10 @@ struct DecodeTraits {
                      (kAnchorFloats + kFreshWords) * 4;
     return warps * warp + (kMaxPieces * States::kFloats + kScratchWords) * 4;
   }
+  // Of the cluster kernel: a CTA has one panel, and one warp of it its new row.
+  static constexpr int cluster_shared_bytes(int warps) {
+    return shared_bytes(warps) - (warps - 1) * kFreshWords * 4;
+  }
   // The share is static.
   static_assert(shared_bytes(kMaxWarps) + static_cast<int>(sizeof(Share)) + 128 <= 227 * 1024);
 };
