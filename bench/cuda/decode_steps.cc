@@ -235,8 +235,10 @@ AppendTimes DecodeSteps::time_append(CudaKvCache& cache, CudaAttendPlan& plan,
   times.alone_us = mean(time_graphs({alone}, kBlockTokens, room));
   // In turn, so that both attend to as many tokens, and as often to a block that is open.
   const std::vector<double> turns = time_graphs({with, without}, 2 * kBlockTokens, room);
-  for (std::size_t i = 0; i < turns.size(); i += 2) times.in_step_us += turns[i] - turns[i + 1];
-  times.in_step_us /= static_cast<double>(kBlockTokens);
+  for (std::size_t i = 0; i < turns.size(); i += 2) {
+    times.in_step_us += (turns[i] - turns[i + 1]) / kBlockTokens;
+    times.step_us += turns[i + 1] / kBlockTokens;
+  }
   for (cudaGraphExec_t graph : {alone, without, with}) require(cudaGraphExecDestroy(graph));
   return times;
 }

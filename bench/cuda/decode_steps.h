@@ -37,7 +37,8 @@ struct DecodeTimes {
 
 // A token appended to each sequence: the mean over a block's worth of them, so one seal is in it.
 struct AppendTimes {
-  double in_step_us = 0;  // what a step takes longer that appends its tokens
+  double step_us = 0;     // of a step that does not
+  double in_step_us = 0;  // what one takes longer that appends its tokens
   double alone_us = 0;    // a graph of nothing else, with what it takes to start one
 };
 

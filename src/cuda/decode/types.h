@@ -152,7 +152,6 @@ struct DecodeArgs {
   FreshTokens fresh;               // not when scoring
   std::int32_t crossover = 0;      // sequences with fewer tokens are computed in the high tier
   std::int32_t sink = 0;           // scoring: whether block 0 is forced
-  std::int32_t anchors = 0;        // scoring: only forced blocks and this many of the heaviest set
   const UnitSets* sets = nullptr;  // [sequence ids, kv_heads]
   const std::uint16_t* lists = nullptr;  // [sequence ids, kv_heads, max_blocks]
   TailBy tail = TailBy::kNone;           // V of blocks below the cut is not read
