@@ -14,8 +14,11 @@ import statistics
 import subprocess
 import sys
 
-import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+try:
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+except ImportError:
+    torch = None
 
 FLUSH_BYTES = 256 << 20
 STEPS = 8
@@ -187,6 +190,8 @@ def main():
     parser.add_argument("--json", type=pathlib.Path, help="where the record is written")
     options = parser.parse_args()
     options.program = options.program.resolve()  # a bare name would be looked for on the PATH
+    if torch is None:
+        sys.exit("h200_decode.py: no PyTorch")
     if not torch.cuda.is_available():
         sys.exit("h200_decode.py: no CUDA device")
     copy = copy_bandwidth(options.repeats)

@@ -213,7 +213,8 @@ TEST_P(DeviceGrid, DenseByClustersOrCut) {
     check_dense(with(head_dim, 1, 1, {{1, 1}}), 1);
     check_dense(with(head_dim, 2, 4, {{700, 1}, {330, 1}, {64, 1}}), head_dim == 256 ? 16 : 8);
     check_dense(with(head_dim, 2, 3, {{1000, 1}, {600, 1}}), head_dim == 256 ? 16 : 8);
-    check_dense(with(head_dim, 1, 9, {{530, 16}, {97, 3}}), 4);  // units of several panels
+    check_dense(with(head_dim, 1, 9, {{530, 16}, {97, 3}}),
+                head_dim == 64 ? 8 : 4);  // units of several panels
   }
   check_dense(with(64, 1, 2, {{40000, 1}}), 0);           // few, and much to read
   check_dense(with(64, 2, 4, {{40000, 1}, {65, 1}}), 0);  // one much longer
@@ -221,7 +222,7 @@ TEST_P(DeviceGrid, DenseByClustersOrCut) {
   check_dense(with(64, 7, 1, {{40000, 1}}), 16);
   check_dense(with(64, 16, 1, std::vector<SequenceShape>(40, {70, 1})), 0);       // many short ones
   check_dense(with(64, 16, 1, std::vector<SequenceShape>(12, {1000, 1})), 1, 8);  // two an SM
-  check_dense(with(64, 3, 3, std::vector<SequenceShape>(8, {1000, 1})), 4, 8);
+  check_dense(with(64, 3, 3, std::vector<SequenceShape>(8, {1000, 1})), 8, 8);
   check_dense(with(128, 16, 1, std::vector<SequenceShape>(12, {700, 1})), 1, 12);  // two waves
 }
 

@@ -65,37 +65,40 @@ TEST(ClusterParts, IsWhatWasFastest) {
                           {1, 32768, 4, 256, {16}},
                           {8, 8192, 4, 256, {0, 2}}};
   for (const Measured& m : all) {
-    const int parts = cluster_parts(even(m.batch, m.tokens, m.kv_heads, m.head_dim),
-                                    hopper(m.head_dim == 256 ? 7 : 12));
+    const int parts = cluster_size(even(m.batch, m.tokens, m.kv_heads, m.head_dim),
+                                   hopper(m.head_dim == 256 ? 7 : 12))
+                          .ctas;
     EXPECT_NE(std::find(m.fastest.begin(), m.fastest.end(), parts), m.fastest.end())
         << m.batch << " sequences of " << m.tokens << ", " << m.kv_heads << " kv heads, head_dim "
         << m.head_dim << ": " << parts;
   }
 }
 
-// Eight warps a CTA where two of them fit on an SM, where that took less time on an H100.
-TEST(ClusterWarps, AreFewWhereCtasAreShortAndMany) {
+// CTAs of eight warps, and more of them, where two fit on an SM and that took less time on an H100.
+TEST(ClusterParts, HaveFewWarpsWhereCtasAreShortAndMany) {
   DecodeShape grid = hopper();
-  const auto warps = [&](int batch, std::int64_t tokens, int kv_heads) {
-    const DenseWork work = even(batch, tokens, kv_heads, 64);
-    return cluster_warps(work, grid, cluster_parts(work, grid));
+  const auto expect = [&](int batch, std::int64_t tokens, int kv_heads, int ctas, int warps) {
+    const ClusterSize size = cluster_size(even(batch, tokens, kv_heads, 64), grid);
+    EXPECT_EQ(size.ctas, ctas) << batch << " sequences of " << tokens << ", " << kv_heads;
+    EXPECT_EQ(size.warps, warps) << batch << " sequences of " << tokens << ", " << kv_heads;
   };
-  EXPECT_EQ(warps(64, 1024, 3), 12);  // two do not fit
+  expect(64, 1024, 3, 1, 12);  // two do not fit
   grid.paired_warps = 8;
-  EXPECT_EQ(warps(64, 1024, 3), 8);
-  EXPECT_EQ(warps(64, 1024, 8), 8);
-  EXPECT_EQ(warps(256, 1024, 3), 8);
-  EXPECT_EQ(warps(8, 1024, 3), 8);
-  EXPECT_EQ(warps(8, 1024, 8), 8);
-  EXPECT_EQ(warps(64, 8192, 3), 12);  // one waits for the other's end
-  EXPECT_EQ(warps(8, 8192, 8), 12);
-  EXPECT_EQ(warps(1, 1024, 3), 12);  // few
-  EXPECT_EQ(warps(1, 2048, 3), 12);
+  expect(64, 1024, 3, 1, 8);
+  expect(64, 1024, 8, 1, 8);
+  expect(256, 1024, 3, 1, 8);
+  expect(8, 1024, 3, 8, 8);
+  expect(8, 8192, 3, 8, 8);
+  expect(8, 1024, 8, 2, 8);    // clusters of 4 do not run side by side
+  expect(64, 8192, 3, 2, 12);  // one waits for the other's end
+  expect(8, 8192, 8, 2, 12);
+  expect(1, 1024, 3, 8, 12);  // few
+  expect(1, 2048, 3, 16, 12);
 }
 
 TEST(ClusterParts, NoMoreThanThereAreBlocks) {
   for (int blocks = 1; blocks <= 8; ++blocks) {
-    const int parts = cluster_parts(even(1, 64 * blocks, 1, 128), hopper());
+    const int parts = cluster_size(even(1, 64 * blocks, 1, 128), hopper()).ctas;
     EXPECT_GE(parts, 1);
     EXPECT_LT(parts, 2 * blocks);
   }
@@ -103,19 +106,19 @@ TEST(ClusterParts, NoMoreThanThereAreBlocks) {
 
 TEST(ClusterParts, OnePanelMuchLongerThanTheOthersIsCut) {
   DenseWork work = even(8, 1024, 8, 128);
-  EXPECT_GT(cluster_parts(work, hopper()), 0);
+  EXPECT_GT(cluster_size(work, hopper()).ctas, 0);
   work.longest = 2048;
   work.blocks += 8 * 2032;
-  EXPECT_EQ(cluster_parts(work, hopper()), 0);
+  EXPECT_EQ(cluster_size(work, hopper()).ctas, 0);
 }
 
 // Clusters of 16 are not on every device, and a device may have none at all.
 TEST(ClusterParts, AsManyAsTheDeviceHas) {
   DecodeShape grid = hopper();
   grid.clusters[4] = 0;
-  EXPECT_EQ(cluster_parts(even(1, 8192, 3, 64), grid), 8);
+  EXPECT_EQ(cluster_size(even(1, 8192, 3, 64), grid).ctas, 8);
   for (int& count : grid.clusters) count = 0;
-  EXPECT_EQ(cluster_parts(even(1, 8192, 3, 64), grid), 0);
+  EXPECT_EQ(cluster_size(even(1, 8192, 3, 64), grid).ctas, 0);
 }
 
 }  // namespace

@@ -378,11 +378,11 @@ class Call {
     DecodeShape grid = appends ? plan_.append_shape : plan_.shape;
     auto* kernel = dense_ ? kernels.dense : kernels.attend;
     if (dense_ && kernels.dense_cluster != nullptr) {
-      const DenseWork work = dense_work();
-      args.parts = cluster_parts(work, grid);
-      if (args.parts > 0) {
+      const ClusterSize cluster = cluster_size(dense_work(), grid);
+      args.parts = cluster.ctas;
+      if (cluster.ctas > 0) {
         kernel = kernels.dense_cluster;
-        grid.dense_warps = cluster_warps(work, grid, args.parts);
+        grid.dense_warps = cluster.warps;
       }
     }
     plan_.cluster_ctas = args.parts;

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// Everything in 16-bit rows, where cluster_parts() finds this faster than panels that are cut. With
+// Everything in 16-bit rows, where cluster_size() finds this faster than panels that are cut. With
 // little to read, what counts is how long one thing waits for another.
 //
 // Grid: a cluster of args.parts CTAs a panel. They take its blocks in turn, and the warps of a CTA

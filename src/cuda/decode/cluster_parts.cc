@@ -35,9 +35,8 @@ double time_of(const DenseWork& work, const DecodeShape& grid, int i, double all
          std::max(mean / kFaster, wave(in_last)) + (longest - mean) / kFaster;
 }
 
-}  // namespace
-
-int cluster_parts(const DenseWork& work, const DecodeShape& grid) {
+// CTAs of a panel, one on an SM; 0: panels are cut.
+int find_ctas(const DenseWork& work, const DecodeShape& grid) {
   const auto all_bytes = static_cast<double>(work.block_bytes * work.blocks);
   const double of_panels = std::min(kCutPanel * work.panels, all_bytes / 3);
   double best = kCutStart + (kCutSlower * all_bytes + of_panels) / grid.ctas;
@@ -58,11 +57,21 @@ int cluster_parts(const DenseWork& work, const DecodeShape& grid) {
   return parts;
 }
 
-int cluster_warps(const DenseWork& work, const DecodeShape& grid, int parts) {
+}  // namespace
+
+ClusterSize cluster_size(const DenseWork& work, const DecodeShape& grid) {
   constexpr std::int64_t kMostBlocks = 32;  // of a CTA; beyond it what comes last is too uneven
-  const bool have_few = (work.longest + parts - 1) / parts <= kMostBlocks;
-  const bool share_sms = 2 * work.panels * parts > grid.ctas;  // most, or soon
-  return grid.paired_warps > 0 && have_few && share_sms ? grid.paired_warps : grid.dense_warps;
+  int ctas = find_ctas(work, grid);
+  if (ctas == 0) return {};
+  const bool have_few = (work.longest + ctas - 1) / ctas <= kMostBlocks;
+  const bool share_sms = 2 * work.panels * ctas > grid.ctas;  // most, or soon
+  if (grid.paired_warps == 0 || !have_few || !share_sms) return {ctas, grid.dense_warps};
+  // Clusters twice as large, where as many run side by side.
+  for (int i = 0; 2 << i <= kPortableClusterCtas; ++i) {
+    if (ctas == 1 << i && work.panels <= 2 * grid.clusters[i + 1])
+      return {2 * ctas, grid.paired_warps};
+  }
+  return {ctas, grid.paired_warps};
 }
 
 }  // namespace thriftattn::cuda

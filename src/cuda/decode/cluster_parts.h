@@ -17,12 +17,15 @@ struct DenseWork {
   std::int64_t block_bytes = 0;  // of K and V
 };
 
-// CTAs of the cluster that each panel gets, 0 where panels are cut instead: whatever takes less by
-// a model of it, which is fitted to an H100 and an H200 (docs/kernels/sm90a.md).
-int cluster_parts(const DenseWork& work, const DecodeShape& grid);
+// The cluster that each panel gets.
+struct ClusterSize {
+  int ctas = 0;  // 0: panels are cut instead
+  int warps = 0;
+};
 
-// Warps of each of these CTAs: fewer, where two CTAs on an SM that start and end at different times
-// are worth more than one that reads faster.
-int cluster_warps(const DenseWork& work, const DecodeShape& grid, int parts);
+// Whatever takes less by a model of it, which is fitted to an H100 and an H200
+// (docs/kernels/sm90a.md). CTAs have fewer warps where two of them on an SM, that start and end at
+// different times, are worth more than one that reads faster.
+ClusterSize cluster_size(const DenseWork& work, const DecodeShape& grid);
 
 }  // namespace thriftattn::cuda

@@ -36,7 +36,7 @@ struct DecodeKernels {
   cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   // attend where every sequence is computed in the high tier: args.crossover is beyond all lengths.
   cudaError_t (*dense)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
-  // dense by a cluster of args.parts CTAs of shape.dense_warps a panel, see cluster_parts().
+  // dense by a cluster of args.parts CTAs of shape.dense_warps a panel, see cluster_size().
   // nullptr: there is none.
   cudaError_t (*dense_cluster)(const DecodeArgs& args, const DecodeShape& shape,
                                cudaStream_t stream);
