@@ -317,6 +317,11 @@ TEST_P(AppendAndAttend, ReplaysWithoutRoomKeepTheirSets) {
     EXPECT_TRUE(got.same_bits(output)) << "replay " << i;
     expect_same_reports(got, output);
   }
+  const std::uint16_t infinity = 0x7c00;  // which is told before the room
+  ASSERT_EQ(cudaMemcpy(rows.memory.data(), &infinity, sizeof infinity, cudaMemcpyHostToDevice),
+            cudaSuccess);
+  graph.replay();
+  EXPECT_EQ(replayed.filled.cache.synchronize(graph.stream()).code(), StatusCode::kInvalidArgument);
   const Problem next = step_of(start, 7);
   const Output got = attend_once(replayed, next);
   const Output output = attend_once(want, next);

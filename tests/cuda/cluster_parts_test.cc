@@ -89,6 +89,7 @@ TEST(ClusterParts, HaveFewWarpsWhereCtasAreShortAndMany) {
   expect(256, 1024, 3, 1, 8);
   expect(8, 1024, 3, 8, 8);
   expect(8, 8192, 3, 8, 8);
+  expect(30, 64, 3, 1, 8);     // no CTA without a block
   expect(8, 1024, 8, 2, 8);    // clusters of 4 do not run side by side
   expect(64, 8192, 3, 2, 12);  // one waits for the other's end
   expect(8, 8192, 8, 2, 12);

@@ -45,7 +45,7 @@ struct AppendQueue {
   AppendJob job[2 * kAppendEntries];
 };
 
-// What an attend saw of a sequence, whose token the append behind it may have refused.
+// What an attend saw of a sequence, whose token may have been refused behind it.
 struct AttendedLength {
   std::int32_t tokens = 0;
   std::int32_t fresh = 0;  // of them, the last ones, that were not in the cache
@@ -63,7 +63,7 @@ struct AppendArgs : AppendInput {
   std::uint64_t* bad_keys = nullptr;  // [sequences], long appends: smallest FaultKey
   AppendQueue* queue = nullptr;       // short appends: zeros between launches
   // [sequences], or nullptr. Short appends of one token a sequence, where rows can be loaded by
-  // pairs: the kernel in front is an attend or its select, which counts the tokens as there.
+  // pairs: the kernel in front is an attend, which counts the tokens as there.
   // Lengths change, and this is written, when it has ended.
   AttendedLength* attended = nullptr;
   int count = 0;

@@ -66,10 +66,10 @@ ClusterSize cluster_size(const DenseWork& work, const DecodeShape& grid) {
   const bool have_few = (work.longest + ctas - 1) / ctas <= kMostBlocks;
   const bool share_sms = 2 * work.panels * ctas > grid.ctas;  // most, or soon
   if (grid.paired_warps == 0 || !have_few || !share_sms) return {ctas, grid.dense_warps};
-  // Clusters twice as large, where as many run side by side.
+  // Clusters twice as large, where as many run side by side and have blocks.
   for (int i = 0; 2 << i <= kPortableClusterCtas; ++i) {
-    if (ctas == 1 << i && work.panels <= 2 * grid.clusters[i + 1])
-      return {2 * ctas, grid.paired_warps};
+    const bool fit = work.panels <= 2 * grid.clusters[i + 1] && 2 << i <= work.longest;
+    if (ctas == 1 << i && fit) return {2 * ctas, grid.paired_warps};
   }
   return {ctas, grid.paired_warps};
 }

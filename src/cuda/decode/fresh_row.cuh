@@ -49,7 +49,7 @@ class FreshRow {
       const std::uint32_t k = RowPair::load(args.fresh.k, token, items.kv_head, Places::key_dim(i));
       const std::uint32_t v =
           RowPair::load(args.fresh.v, token, items.kv_head, Places::value_dim(i));
-      // 0 spoils nothing, and the append behind the call will refuse the token.
+      // 0 spoils nothing, and the append will refuse the token.
       memory[i] = RowPair::is_finite(k) ? k : 0;
       memory[kHeadDim / 2 + i] = RowPair::is_finite(v) ? v : 0;
     }

@@ -49,9 +49,9 @@ struct DecodeLaunch {
   }
 
   template <class T>
-  static cudaError_t find_paired_warps(int& warps) {
+  static cudaError_t find_paired_warps(int most, int& warps) {
     warps = 0;
-    if constexpr (T::kMaxWarps < kPairedWarps) return cudaSuccess;
+    if (T::kMaxWarps < kPairedWarps || most < kPairedWarps) return cudaSuccess;
     int ctas = 0;
     const cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
         &ctas, cluster_kernel<T>, 32 * kPairedWarps,
@@ -79,7 +79,8 @@ struct DecodeLaunch {
         error = prepare_one<Dense>(cluster_kernel<Dense>, shared_limit, shape.dense_warps);
       }
       if (error == cudaSuccess) error = count_clusters<Dense>(shape.dense_warps, shape.clusters);
-      if (error == cudaSuccess) error = find_paired_warps<Dense>(shape.paired_warps);
+      if (error == cudaSuccess)
+        error = find_paired_warps<Dense>(shape.dense_warps, shape.paired_warps);
     }
     if (error == cudaSuccess) {
       error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);

@@ -69,7 +69,7 @@ inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier, boo
   return nullptr;
 }
 
-cudaError_t prepare_select(int max_blocks);
+cudaError_t prepare_select();
 // blocks: of the longest sequence, by which the work is cut; it may have grown since.
 cudaError_t launch_select(const SelectArgs& args, int blocks, cudaStream_t stream);
 

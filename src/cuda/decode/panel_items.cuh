@@ -137,8 +137,8 @@ struct KnownSets {
   }
 };
 
-// Adds the token that the call appends to the sequence: none where it has no room, as the append
-// that follows finds too.
+// Adds the token that the call appends to the sequence: none where it has no room, as its append
+// finds too.
 __device__ inline void add_fresh(const DecodeArgs& args, PanelItems& items) {
   if (items.q_len == 0) return;
   const unsigned slot = static_cast<unsigned>(items.length) % kBlockTokens;

@@ -116,8 +116,7 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
     impl->shape.clusters[i] = impl->append_shape.clusters[i] =
         std::min(impl->shape.clusters[i], impl->append_shape.clusters[i]);
   }
-  if (Status s = cuda::to_status(cuda::prepare_select(impl->max_blocks), "select kernel");
-      !s.ok()) {
+  if (Status s = cuda::to_status(cuda::prepare_select(), "select kernel"); !s.ok()) {
     return s;
   }
   impl->slots = {impl->shape.ctas, impl->max_panels};

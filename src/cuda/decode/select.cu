@@ -101,12 +101,15 @@ SelectKernel select_kernel_for(bool appends, bool cluster) {
 
 }  // namespace
 
-cudaError_t prepare_select(int max_blocks) {
-  const int bytes = std::max(select_shared_bytes(max_blocks, false), kHalfOfSm);
+cudaError_t prepare_select() {
+  // For all plans: they share the functions.
+  constexpr int kBytes = std::max(select_shared_bytes(kMaxBlocks, false), kHalfOfSm);
+  static_assert(select_keys_offset(true) + append_teams_bytes(kMaxSelectThreads, kMaxHeadDim) <=
+                kBytes);
   for (const bool appends : {false, true}) {
     for (const bool cluster : {false, true}) {
       const cudaError_t error = cudaFuncSetAttribute(
-          select_kernel_for(appends, cluster), cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+          select_kernel_for(appends, cluster), cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
       if (error != cudaSuccess) return error;
     }
   }

@@ -120,7 +120,7 @@ __device__ inline bool store_fresh_row(const SelectArgs& args, const FreshPlace&
 }
 
 template <int kHeadDim>
-__device__ void append_to_block(const SelectArgs& args, const FreshPlace& place, void* memory) {
+__device__ void append_parts(const SelectArgs& args, const FreshPlace& place, void* memory) {
   const int teams = append_teams(static_cast<int>(blockDim.x));
   if (Team::index() >= teams) return;
   auto& scratch = static_cast<AppendScratch<kHeadDim>*>(memory)[Team::index()];
@@ -134,21 +134,21 @@ __device__ void append_to_block(const SelectArgs& args, const FreshPlace& place,
 }
 
 // The unit's block that its token begins or fills. All threads call it; memory: shared, of
-// append_teams_bytes(). Ends with a barrier.
+// append_teams_bytes(). Ends with a barrier and a fence.
 __device__ __noinline__ inline void append_to_unit(const SelectArgs& args, const FreshShared& fresh,
                                                    void* memory) {
   __syncthreads();  // what was in memory is read
   if (fresh.has_room() && fresh.refuses == 0) {
     if (args.cache.head_dim == 64) {
-      append_to_block<64>(args, fresh.place, memory);
+      append_parts<64>(args, fresh.place, memory);
     } else if (args.cache.head_dim == 128) {
-      append_to_block<128>(args, fresh.place, memory);
+      append_parts<128>(args, fresh.place, memory);
     } else {
-      append_to_block<256>(args, fresh.place, memory);
+      append_parts<256>(args, fresh.place, memory);
     }
-    __threadfence();
   }
   __syncthreads();
+  __threadfence();
 }
 
 // A token that is refused: keeps the first fault, and takes back what rows were stored. A warp
@@ -157,8 +157,8 @@ __device__ __noinline__ inline void refuse_token(const SelectArgs& args, const F
   const AppendInput input{args.cache, args.fresh.k, args.fresh.v, args.numerics};
   const FreshPlace& place = fresh.place;
   const int lane = static_cast<int>(threadIdx.x) & 31;
-  const std::uint64_t key = fresh.has_room() ? find_fault(input, place.token)
-                                             : FaultKey::pack(FaultCode::kRoom, place.token, 0, 0);
+  std::uint64_t key = find_fault(input, place.token);
+  if (!fresh.has_room()) key = min(key, FaultKey::pack(FaultCode::kRoom, place.token, 0, 0));
   if (lane == 0) record_fault(input, place.sequence, key);
   if (!fresh.has_room()) return;
   __threadfence();  // behind the votes: no store of a row is on its way
@@ -175,8 +175,9 @@ __device__ __noinline__ inline void refuse_token(const SelectArgs& args, const F
 }
 
 // Says whether the unit's row can be stored. Where it is the last unit of its sequence to say so,
-// it ends the append: nobody reads the length any more, since attend let this kernel start when it
-// had no item left. A warp calls it, behind a barrier behind the stores.
+// it ends the append: nobody reads the length any more, since units read it before they vote, and
+// attend let this kernel start when it had no item left. A warp calls it, behind a fence behind a
+// barrier behind the stores.
 __device__ inline void vote(const SelectArgs& args, const FreshShared& fresh) {
   const FreshPlace& place = fresh.place;
   const std::uint32_t mine = AppendVote::one(fresh.refuses != 0);

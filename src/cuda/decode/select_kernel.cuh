@@ -199,10 +199,10 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
     }
   }
   make_keys(args, call_unit, first_panel, rows, sink + begin, mine, shared.panels, keys);
-  if constexpr (kAppends) {
-    if (is_row_thread()) __threadfence();
-  }
   __syncthreads();
+  if constexpr (kAppends) {
+    if (is_last_warp()) __threadfence();  // of the stores, long before it votes
+  }
   find_thresholds<kCluster>(shared, sums, keys, mine, args.tau > 0, [&] {
     if constexpr (kAppends) {
       if (is_first_peer && is_last_warp() && !shared.fresh.place.is_at_edge()) {

@@ -13,7 +13,8 @@ namespace thriftattn::cuda {
 
 extern __shared__ __align__(128) std::byte decode_memory[];
 
-// Dynamic shared memory of a CTA: rings | labels | states | anchors | barriers | scratch.
+// Dynamic shared memory of a CTA: rings | labels | states | anchors | barriers | scratch |
+// new rows.
 template <class T>
 class SharedMap {
  public:
