@@ -35,43 +35,42 @@ double time_of(const DenseWork& work, const DecodeShape& grid, int i, double all
          std::max(mean / kFaster, wave(in_last)) + (longest - mean) / kFaster;
 }
 
-// CTAs of a panel, one on an SM; 0: panels are cut.
-int find_ctas(const DenseWork& work, const DecodeShape& grid) {
+// i of the clusters of 2^i CTAs, one on an SM, that take least; -1: panels are cut.
+int find_size(const DenseWork& work, const DecodeShape& grid) {
   const auto all_bytes = static_cast<double>(work.block_bytes * work.blocks);
   const double of_panels = std::min(kCutPanel * work.panels, all_bytes / 3);
   double best = kCutStart + (kCutSlower * all_bytes + of_panels) / grid.ctas;
-  int parts = 0;
+  int size = -1;
   for (int i = 0; i < kClusterSizes && grid.clusters[i] > 0; ++i) {
     // Clusters of 16 leave SMs out: not more than one wave of them.
     if ((1 << i) > kPortableClusterCtas && work.panels > grid.clusters[i]) break;
     const double time = time_of(work, grid, i, all_bytes);
     if (time < best) {
       best = time;
-      parts = 1 << i;
+      size = i;
     }
     // Larger clusters do not help where each CTA has a block, nor one of 16 where each warp of 8
     // CTAs has a quarter of one at most.
     const int quarters = 2 << i < kMaxClusterCtas ? kQuarters : grid.dense_warps;
     if (kQuarters * blocks_of_cta(work, i) <= quarters) break;
   }
-  return parts;
+  return size;
 }
 
 }  // namespace
 
 ClusterSize cluster_size(const DenseWork& work, const DecodeShape& grid) {
   constexpr std::int64_t kMostBlocks = 32;  // of a CTA; beyond it what comes last is too uneven
-  int ctas = find_ctas(work, grid);
-  if (ctas == 0) return {};
-  const bool have_few = (work.longest + ctas - 1) / ctas <= kMostBlocks;
+  const int i = find_size(work, grid);
+  if (i < 0) return {};
+  const int ctas = 1 << i;
+  const bool have_few = blocks_of_cta(work, i) <= kMostBlocks;
   const bool share_sms = 2 * work.panels * ctas > grid.ctas;  // most, or soon
   if (grid.paired_warps == 0 || !have_few || !share_sms) return {ctas, grid.dense_warps};
   // Clusters twice as large, where as many run side by side and have blocks.
-  for (int i = 0; 2 << i <= kPortableClusterCtas; ++i) {
-    const bool fit = work.panels <= 2 * grid.clusters[i + 1] && 2 << i <= work.longest;
-    if (ctas == 1 << i && fit) return {2 * ctas, grid.paired_warps};
-  }
-  return {ctas, grid.paired_warps};
+  const bool twice = 2 * ctas <= kPortableClusterCtas && 2 * ctas <= work.longest &&
+                     work.panels <= 2 * grid.clusters[i + 1];
+  return {twice ? 2 * ctas : ctas, grid.paired_warps};
 }
 
 }  // namespace thriftattn::cuda

@@ -79,8 +79,9 @@ struct DecodeLaunch {
         error = prepare_one<Dense>(cluster_kernel<Dense>, shared_limit, shape.dense_warps);
       }
       if (error == cudaSuccess) error = count_clusters<Dense>(shape.dense_warps, shape.clusters);
-      if (error == cudaSuccess)
+      if (error == cudaSuccess) {
         error = find_paired_warps<Dense>(shape.dense_warps, shape.paired_warps);
+      }
     }
     if (error == cudaSuccess) {
       error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);

@@ -13,7 +13,7 @@ namespace thriftattn::cuda {
 inline constexpr int kClusterSizes = 5;
 inline constexpr int kMaxClusterCtas = 1 << (kClusterSizes - 1);
 inline constexpr int kPortableClusterCtas = 8;
-inline constexpr int kPairedWarps = 8;
+inline constexpr int kPairedWarps = 8;  // of CTAs of which an SM may have two
 
 // Grid and warps of the decode kernels on one device.
 struct DecodeShape {

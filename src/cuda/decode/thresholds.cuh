@@ -341,8 +341,7 @@ __device__ __forceinline__ void add_digits(const std::uint32_t (*digits)[kDigits
 }
 
 // Finds all thresholds of the unit, whose n keys this CTA has; sums: with peers. All threads call
-// it; digits are zero before. Warps without a search call meanwhile(),
-// once.
+// it; digits are zero before. Warps without a search call meanwhile(), once.
 template <bool kCluster, class Meanwhile>
 __device__ inline void find_thresholds(SelectShared& shared, SelectSums* sums, BlockKey* keys,
                                        int n, bool has_tail, Meanwhile meanwhile) {
