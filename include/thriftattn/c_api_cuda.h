@@ -153,8 +153,8 @@ thriftattn_status thriftattn_cuda_attend(const thriftattn_cuda_cache* cache,
                                          const thriftattn_cuda_attend_params* params, void* stream);
 
 /* thriftattn_cuda_cache_append of the tokens that params->q belongs to, k and v device
- * [tokens of q, kv_heads, head_dim], and thriftattn_cuda_attend: the same results, for steps of one
- * token in less time. */
+ * [tokens of q, kv_heads, head_dim], and thriftattn_cuda_attend: what the two would give, for steps
+ * of one token in less time. */
 thriftattn_status thriftattn_cuda_append_and_attend(thriftattn_cuda_cache* cache,
                                                     thriftattn_cuda_attend_plan* plan,
                                                     const thriftattn_cuda_attend_params* params,

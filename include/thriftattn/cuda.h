@@ -181,15 +181,18 @@ Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAtte
               CudaStream stream);
 
 // append of the tokens that q belongs to, k and v [tokens of q, kv_heads, head_dim], and attend:
-// the results of the two calls, but both are checked before either is enqueued. Attend does not
-// wait for the append, which the choice of the next sets does or, without one, follows it, where
+// what the two calls would give, but both are checked before either is enqueued. Attend does not
+// wait for the append, and the token is added to its results as it is appended, as one more key
+// whose weight is not rounded, where
 // - every sequence has one token or none, and those that have one were in the state's last call, or
 //   all of the call is computed in the high tier;
-// - k and v are F16 or BF16, rows begin at multiples of 4 bytes, and out and lse lie elsewhere.
+// - k and v are F16 or BF16, rows begin at multiples of 4 bytes, and out and lse lie elsewhere, as
+//   they do to q.
 // Else the append comes first. In a nested cache a block that such a token fills is still read as
 // its 16-bit rows. Where the device refuses a sequence's values (CudaKvCache::append) its out and
 // lse are not specified, and its next step may read all of it in the high tier; where a replay
-// finds no page it attends to what is there. The report is of what attend saw.
+// finds no page it attends to what is there, in the tiers of a sequence one token longer. The
+// report counts the token's block as read.
 Status append_and_attend(const CudaAttendParams& params, const ConstTensorView& k,
                          const ConstTensorView& v, CudaKvCache& cache, CudaAttendPlan& plan,
                          CudaStream stream);

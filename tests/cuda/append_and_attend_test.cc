@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
-// append_and_attend: the bits of an append and an attend, wherever the append is done.
+// append_and_attend: the results of an append and an attend, wherever the append is done.
+#include <algorithm>
 #include <limits>
 
 #include "cuda/cache/snapshot.h"
@@ -92,7 +93,7 @@ class AppendAndAttend : public OnHighTier {
     EXPECT_EQ(got.report.bytes_high, want.report.bytes_high);
   }
 
-  // Steps of both kinds give the same results, and leave the same caches.
+  // Steps of both kinds give results within their bounds, and leave the same caches.
   static void expect_same_steps(const StepsShape& shape, const RunOptions& options = {},
                                 bool with_state = true) {
     const Problem start = problem_of(shape);
@@ -126,34 +127,44 @@ class AppendAndAttend : public OnHighTier {
       ASSERT_TRUE(want.status.ok()) << want.status.message();
       ASSERT_TRUE(got.status.ok()) << got.status.message();
       const bool dense = options.attend.selection.budget.kind == Budget::Kind::kAll;
-      const bool pairs = shape.kv_dtype != DType::kF32 && shape.gap % 2 == 0;
-      EXPECT_EQ(append_was_behind(together),
-                pairs && shape.q_len == 1 && (dense || (with_state && i > 0)));
+      const bool pairs = shape.kv_dtype != DType::kF32 && shape.gap % 2 == 0 && shape.q_len == 1;
+      EXPECT_EQ(append_was_behind(together), pairs && (dense || (with_state && i > 0)));
       SCOPED_TRACE("step " + std::to_string(i));
-      expect_same_rows(step, together, got, want);
+      expect_near_rows(step, together, got, want);
       if (HasFailure()) return;
       expect_same_traces(got, want);
+      const bool is_quick = shape.lengths[0] < 20'000;
+      if (append_was_behind(together) && is_quick && !has_read_rows(together)) {
+        expect_device_oracle(step, together.filled, options, got);
+        const auto all = static_cast<double>(got.report.rows);
+        EXPECT_NEAR(got.report.mass_covered / all, want.report.mass_covered / all, 1e-3);
+      }
     }
     expect_same_caches(together, apart);
   }
+  // Whether the call may have read a block as the rows that it still had, which an attend behind
+  // the append, and the oracle, find as a nested tile: its token has filled it.
+  static bool has_read_rows(const Side& side, SequenceId id) {
+    return GetParam() == HighTier::kNested &&
+           side.filled.cache.length(id).value() % kBlockTokens == 0;
+  }
+  static bool has_read_rows(const Side& side) {
+    return std::ranges::any_of(side.filled.sequences,
+                               [&](SequenceId id) { return has_read_rows(side, id); });
+  }
 
-  // The same bits. But a block that a token fills may be read as the rows that it still has, where
-  // attend behind an append finds a nested tile.
-  static void expect_same_rows(const Problem& step, const Side& side, const Output& got,
-                               const Output& want) {
+  // Weights of a token that comes behind are not rounded, and panels may be cut elsewhere.
+  static void expect_near_rows(const Problem& step, const Side& side, const Output& got,
+                               const Output& want, std::int64_t sequence = -1) {
     for (int s = 0; s < static_cast<int>(step.k.size()); ++s) {
-      const std::int64_t length = side.filled.cache.length(side.filled.sequences[s]).value();
-      const bool near = GetParam() == HighTier::kNested && length % kBlockTokens == 0;
+      if (sequence >= 0 && s != sequence) continue;
+      const bool read_rows = has_read_rows(side, side.filled.sequences[s]);
       for (std::int64_t token = step.q_offsets[s]; token < step.q_offsets[s + 1]; ++token) {
         for (int h = 0; h < step.q.heads; ++h) {
-          if (!near) {
-            ASSERT_TRUE(got.same_row(want, token, token, h)) << "sequence " << s << ", head " << h;
-            continue;
-          }
           const std::int64_t row = token * step.q.heads + h;
-          ASSERT_NEAR(got.lse[row], want.lse[row], 0.02);
+          ASSERT_NEAR(got.lse[row], want.lse[row], read_rows ? 0.02 : 0.001) << s << ' ' << h;
           for (std::int64_t d = row * step.q.dim; d < (row + 1) * step.q.dim; ++d) {
-            ASSERT_NEAR(got.out.get(d), want.out.get(d), 0.05);
+            ASSERT_NEAR(got.out.get(d), want.out.get(d), read_rows ? 0.05 : 0.006) << s << ' ' << h;
           }
         }
       }
@@ -193,7 +204,7 @@ TEST_P(AppendAndAttend, HeadDimsAndTypes) {
 // Rows that cannot be read by pairs.
 TEST_P(AppendAndAttend, OddStrides) { expect_same_steps({.steps = 3, .seed = 9, .gap = 3}); }
 
-// A unit of several panels puts its row into each.
+// A unit of several panels: its token is added to the rows of each.
 TEST_P(AppendAndAttend, LargeGroups) {
   expect_same_steps({.group = 20, .lengths = {3000, 127, 64}, .steps = 5});
 }
@@ -220,7 +231,7 @@ TEST_P(AppendAndAttend, EveryKindOfCall) {
   RunOptions options;
   options.attend.selection.budget = {Budget::Kind::kAll, 0.0};
   expect_same_steps({.seed = 1}, options);
-  expect_same_steps({.seed = 2}, options, false);
+  expect_same_steps({.lengths = {0, 130, 0}, .seed = 2}, options, false);
   options = {};
   options.attend.crossover_tokens = 200;  // of some sequences
   expect_same_steps({.seed = 3}, options);
@@ -332,7 +343,6 @@ TEST_P(AppendAndAttend, ReplaysWithoutRoomKeepTheirSets) {
 // What the device refuses leaves the other sequences and the cache as an append would.
 void AppendAndAttend::refuses_values(DType dtype) {
   for (const std::int64_t length : {189, 191, 192}) {  // inside a block, its last token, the first
-    if (GetParam() == HighTier::kNested && length == 191) continue;  // other bits: expect_same_rows
     const StepsShape shape{.lengths = {length, length}, .steps = 4};
     const Problem start = problem_of(shape);
     Side side(start, shape.steps, shape.residence);
@@ -359,9 +369,7 @@ void AppendAndAttend::refuses_values(DType dtype) {
     const SequenceId first = want.filled.sequences[0];
     ASSERT_TRUE(want.filled.cache.append(first, slice(k.view, 0, 1), slice(k.view, 0, 1), {}).ok());
     const Output want_output = attend_once(want, step);
-    for (int h = 0; h < step.q.heads; ++h) {
-      EXPECT_TRUE(output.same_row(want_output, 0, 0, h)) << "head " << h;
-    }
+    expect_near_rows(step, side, output, want_output, 0);
     expect_same_caches(side, want, length % kBlockTokens == 0 ? 1 : 0);
     // The sequence goes on.
     const Problem next = step_of(start, 3);
@@ -370,7 +378,7 @@ void AppendAndAttend::refuses_values(DType dtype) {
     const Output last = append_and_attend_once(side, next, k.view, k.view);
     ASSERT_TRUE(last.status.ok()) << last.status.message();
     EXPECT_TRUE(side.filled.cache.synchronize({}).ok());
-    expect_device_oracle(next, side.filled, {}, last);
+    if (!has_read_rows(side)) expect_device_oracle(next, side.filled, {}, last);
   }
 }
 TEST_P(AppendAndAttend, RefusedValues) {
@@ -404,7 +412,7 @@ TEST_P(AppendAndAttend, OutMayLieOverK) {
     EXPECT_EQ(append_was_behind(*side), side == &apart);
   }
   ASSERT_TRUE(outputs[0].status.ok() && outputs[1].status.ok());
-  EXPECT_TRUE(outputs[1].same_bits(outputs[0]));
+  expect_near_rows(step, over, outputs[1], outputs[0]);
   expect_same_caches(over, apart);
 }
 

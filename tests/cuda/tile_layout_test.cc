@@ -8,8 +8,6 @@
 #include <set>
 #include <vector>
 
-#include "cuda/decode/row_places.h"
-
 namespace thriftattn::cuda {
 namespace {
 
@@ -144,42 +142,6 @@ TEST_P(TileLayout, HighKFollowsTheOrderOfTokensOfTheLowTier) {
         ASSERT_EQ(at / 4 % 2, t % 2);
       }
     }
-  }
-}
-
-// What a warp stores of a row, lane by lane and pair by pair, is the row where the layout has it.
-template <int kHeadDim>
-void expect_row_in_its_place(int slot) {
-  using Places = RowPlaces<kHeadDim>;
-  constexpr DeviceTileLayout kLayout{kHeadDim};
-  const int quarter = static_cast<int>(quarter_of(static_cast<unsigned>(slot)));
-  const int first = static_cast<int>(in_first_quarter(static_cast<unsigned>(slot)));
-  const int base = quarter * kLayout.quarter_bytes();
-  std::set<int> keys, values;
-  for (int lane = 0; lane < 32; ++lane) {
-    const int key = base + kLayout.high_k(first, Places::key_dim(lane));
-    const int value = base + kLayout.high_v(first, Places::value_dim(lane));
-    for (int j = 0; j < kHeadDim / 64; ++j) {
-      for (int odd = 0; odd < 2; ++odd) {
-        const int d = Places::key_dim(32 * j + lane) + odd;
-        ASSERT_EQ(key + j * Places::kNext + 2 * odd, kLayout.high_k(slot, d)) << slot << ' ' << d;
-        keys.insert(d);
-        const int e = Places::value_dim(32 * j + lane) + odd;
-        ASSERT_EQ(value + j * Places::kNext + odd * Places::kNextDim, kLayout.high_v(slot, e))
-            << slot << ' ' << e;
-        values.insert(e);
-      }
-    }
-  }
-  EXPECT_EQ(static_cast<int>(keys.size()), kHeadDim);
-  EXPECT_EQ(static_cast<int>(values.size()), kHeadDim);
-}
-
-TEST(RowPlaces, EveryDimOfEverySlot) {
-  for (int slot = 0; slot < kBlockTokens; ++slot) {
-    expect_row_in_its_place<64>(slot);
-    expect_row_in_its_place<128>(slot);
-    expect_row_in_its_place<256>(slot);
   }
 }
 

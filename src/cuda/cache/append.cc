@@ -209,10 +209,7 @@ Status enqueue_append(CudaKvCache::Impl& impl, const AppendCall& call, const App
     });
   }
   if (Status status = uploader.finish(); !status.ok()) return status;
-  if (call.attend) {
-    const Status status = call.attend();
-    if (!status.ok() || !args.behind_attend()) return status;
-  }
+  if (call.attend) return call.attend();
   AppendLauncher launcher(args, is_long, call.stream);
   for (std::size_t i = 0; i < growth.sequences.size(); ++i) {
     const SequenceId id = growth.sequences[i];
@@ -239,7 +236,7 @@ Status check_tensors(const CudaKvCache::Impl& impl, const ConstTensorView& k,
 }  // namespace
 
 Status cuda::append(CudaKvCache::Impl& impl, const AppendRequest& request, CudaStream stream) {
-  const auto& [sequences, offsets, k, v, attend, attended] = request;
+  const auto& [sequences, offsets, k, v, attend] = request;
   if (Status s = check_tensors(impl, k, v); !s.ok()) return s;
   if (Status s = kv::check_offsets(sequences.size(), offsets, k.tokens); !s.ok()) return s;
   const DeviceScope scope(impl.config.device);
@@ -258,7 +255,6 @@ Status cuda::append(CudaKvCache::Impl& impl, const AppendRequest& request, CudaS
   args.numerics = impl.config.numerics;
   args.bad_keys = impl.bad_keys.data();
   args.queue = impl.queue.data();
-  args.attended = attended;
   return settle(impl, counted, enqueue_append(impl, call, args));
 }
 

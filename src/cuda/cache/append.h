@@ -45,12 +45,6 @@ struct AppendQueue {
   AppendJob job[2 * kAppendEntries];
 };
 
-// What an attend saw of a sequence, whose token may have been refused behind it.
-struct AttendedLength {
-  std::int32_t tokens = 0;
-  std::int32_t fresh = 0;  // of them, the last ones, that were not in the cache
-};
-
 // Rows that are appended, and where they go.
 struct AppendInput {
   CacheView view;
@@ -62,14 +56,8 @@ struct AppendInput {
 struct AppendArgs : AppendInput {
   std::uint64_t* bad_keys = nullptr;  // [sequences], long appends: smallest FaultKey
   AppendQueue* queue = nullptr;       // short appends: zeros between launches
-  // [sequences], or nullptr. Short appends of one token a sequence, where rows can be loaded by
-  // pairs: the kernel in front is an attend, which counts the tokens as there.
-  // Lengths change, and this is written, when it has ended.
-  AttendedLength* attended = nullptr;
   int count = 0;
   AppendEntry entries[kAppendEntries + 1];  // one more, that says where the last one ends
-
-  [[nodiscard]] THRIFTATTN_HOST_DEVICE bool behind_attend() const { return attended != nullptr; }
 };
 
 // Whether a tensor's rows can be read by two values of 16 bits (cache/row_pair.cuh).

@@ -30,15 +30,13 @@ struct CacheSequence {
 };
 
 // An append. `attend`, if given, is called once the checks are passed and the pages are taken: it
-// enqueues what uses the new tokens, one a sequence, before they are counted. Without `attended` it
-// appends them too; else what it saw comes there when they are appended behind it.
+// enqueues an attend that appends the tokens, one a sequence, itself.
 struct AppendRequest {
   std::span<const SequenceId> sequences;
   std::span<const std::int64_t> offsets;
   ConstTensorView k;  // [tokens, kv_heads, head_dim]
   ConstTensorView v;
   std::function<Status()> attend = {};
-  AttendedLength* attended = nullptr;  // [max_sequences], on the device
 };
 
 // What synchronize() reads back in one copy: the faults, then the lengths.

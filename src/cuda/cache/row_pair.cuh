@@ -5,6 +5,8 @@
 // comes from far away.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -32,6 +34,10 @@ struct RowPair {
   static __device__ bool is_finite(std::uint32_t half2) {
     const std::uint32_t magnitude = half2 & 0x7fff7fffu;
     return (magnitude & 0xffffu) < 0x7c00u && magnitude < 0x7c000000u;
+  }
+  // 0 for what is not finite.
+  static __device__ float2 values(std::uint32_t half2) {
+    return is_finite(half2) ? __half22float2(ptx::as_half2(half2)) : make_float2(0, 0);
   }
   // As row `slot` of a block whose rows of K, or of V, begin at `high`; dim is even.
   static __device__ void store_key(std::byte* high, DeviceTileLayout layout, int slot, int dim,

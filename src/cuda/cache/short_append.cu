@@ -11,18 +11,14 @@
 // are. That cannot block: the CTAs they wait for have lower indices, so they started before, and
 // wait for no CTA. The workers' last one leaves the queue as it was.
 //
-// Behind an attend only the lengths wait for that. Where a select follows the attend, that appends
-// (decode/select_append.cuh).
+// A step's own tokens are appended behind its attend (decode/fresh_token.cuh).
 #include <cuda_runtime.h>
 
 #include <algorithm>
 
 #include "cuda/cache/append.h"
 #include "cuda/cache/fault.cuh"
-#include "cuda/cache/row_pair.cuh"
 #include "cuda/cache/store.cuh"
-#include "cuda/common/launch.cuh"
-#include "cuda/common/ptx.cuh"
 
 namespace thriftattn::cuda {
 namespace {
@@ -108,39 +104,6 @@ __device__ void store_rows(const AppendArgs& args, const NewRows& fresh, std::si
   });
 }
 
-// The same for one token whose rows can be loaded by pairs: less code, and less to wait for. Calls
-// use(head, dim, pair of K, pair of V) for this thread's share.
-template <int kHeadDim, class Use>
-__device__ void for_each_pair(const AppendArgs& args, int token, Use use) {
-#pragma unroll 2
-  for (int i = static_cast<int>(threadIdx.x); i < args.view.kv_heads * kHeadDim / 2;
-       i += kAppendThreads) {
-    const int head = i / (kHeadDim / 2);
-    const int dim = i % (kHeadDim / 2) * 2;
-    use(head, dim, RowPair::load(args.k, token, head, dim),
-        RowPair::load(args.v, token, head, dim));
-  }
-}
-template <int kHeadDim>
-__device__ bool can_store_pairs(const AppendArgs& args, int token) {
-  bool finite = true;
-  for_each_pair<kHeadDim>(args, token, [&](int, int, std::uint32_t k, std::uint32_t v) {
-    finite &= RowPair::is_finite(k) && RowPair::is_finite(v);
-  });
-  return finite;
-}
-template <int kHeadDim>
-__device__ void store_pairs(const AppendArgs& args, const NewRows& fresh, std::size_t cell) {
-  const DeviceTileLayout layout{kHeadDim};
-  const std::size_t first = cell * static_cast<std::size_t>(layout.high_bytes());
-  for_each_pair<kHeadDim>(
-      args, fresh.token, [&](int head, int dim, std::uint32_t k, std::uint32_t v) {
-        const std::size_t at = first + static_cast<std::size_t>(head) * layout.high_bytes();
-        RowPair::store_key(args.view.high_k + at, layout, fresh.first, dim, k);
-        RowPair::store_value(args.view.high_v + at, layout, fresh.first, dim, v);
-      });
-}
-
 // One thread: leaves the jobs of a sequence to the workers, then says that there are no more.
 __device__ void publish_jobs(const AppendArgs& args, const ShortAppend& call, bool refused) {
   AppendQueue& queue = *args.queue;
@@ -161,23 +124,16 @@ __device__ void append_sequence(const AppendArgs& args) {
   const AppendEntry& entry = args.entries[index];
   const ShortAppend call{entry, args.view.lengths[entry.sequence],
                          args.entries[index + 1].begin - entry.begin};
-  std::uint64_t key = kNoFault;
-  if (!args.behind_attend()) {
-    key = check_rows<kHeadDim>(args, entry, call.tokens);
-  } else if (!can_store_pairs<kHeadDim>(args, entry.begin)) {
-    key = 0;  // which one, will be seen
-  }
+  std::uint64_t key = check_rows<kHeadDim>(args, entry, call.tokens);
   const bool has_jobs = call.has_jobs();
   if (threadIdx.x == 0) {
     first_key = kNoFault;
     if (!has_jobs) atomicAdd(&args.queue->arrived, 1);  // nothing that a check could change
   }
-  const std::uint64_t room = check_room(args.view, entry, call.length, call.tokens);
-  key = min(key, room);
+  key = min(key, check_room(args.view, entry, call.length, call.tokens));
   const bool refused = __syncthreads_or(key != kNoFault) != 0;
   if (threadIdx.x == 0 && has_jobs) publish_jobs(args, call, refused);
   if (refused) {
-    if (args.behind_attend()) key = min(room, check_rows<kHeadDim>(args, entry, call.tokens));
     if (key != kNoFault) atomicMin(&first_key, static_cast<unsigned long long>(key));
     __syncthreads();
   }
@@ -185,21 +141,12 @@ __device__ void append_sequence(const AppendArgs& args) {
     if (call.is_job(block)) continue;
     const int page = entry.new_page.page_of(args.view, entry.sequence, block);
     const std::size_t cell = args.view.rows_cell(entry.sequence, page, 0);
-    if (args.behind_attend()) {
-      store_pairs<kHeadDim>(args, call.rows(block), cell);
-    } else {
-      store_rows<kHeadDim>(args, call.rows(block), cell);
-    }
+    store_rows<kHeadDim>(args, call.rows(block), cell);
   }
   if (threadIdx.x != 0) return;
   if (entry.new_page.block >= 0) {
     const std::size_t row = static_cast<std::size_t>(entry.sequence) * args.view.max_blocks;
     args.view.block_table[row + entry.new_page.block] = entry.new_page.page;
-  }
-  if (args.behind_attend()) {
-    ptx::wait_for_previous_kernel();
-    const int fresh = room == kNoFault ? 1 : 0;
-    args.attended[entry.sequence] = {call.length + fresh, fresh};
   }
   if (refused) {
     record_fault(args, entry.sequence, first_key);
@@ -258,9 +205,6 @@ template <int kHeadDim>
 cudaError_t launch(const AppendArgs& args, cudaStream_t stream) {
   const int workers = std::min(kWorkers, 2 * args.view.kv_heads * args.count);
   const int grid = args.count + workers;
-  if (args.behind_attend()) {
-    return launch_chained(short_append_kernel<kHeadDim>, grid, kAppendThreads, 0, stream, args);
-  }
   short_append_kernel<kHeadDim><<<static_cast<unsigned>(grid), kAppendThreads, 0, stream>>>(args);
   return cudaGetLastError();
 }

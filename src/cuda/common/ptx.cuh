@@ -69,12 +69,6 @@ __device__ __forceinline__ float2 load_shared_float2(std::uint32_t address) {
   asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address));
   return v;
 }
-__device__ __forceinline__ void store_shared(std::uint32_t address, std::uint32_t bits) {
-  asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(bits) : "memory");
-}
-__device__ __forceinline__ void store_shared(std::uint32_t address, std::uint16_t bits) {
-  asm volatile("st.shared.u16 [%0], %1;" ::"r"(address), "h"(bits) : "memory");
-}
 
 // ---- Tensor cores: d += a b with a [16, 16] and b [16, 8] of half, d in fp32.
 
@@ -176,6 +170,11 @@ __device__ __forceinline__ std::uint32_t arrive(std::uint32_t* counter) {
   return before;
 }
 
+// Adds, behind what the CTA did before a barrier in front of it.
+__device__ __forceinline__ void add_release(unsigned long long* counter, unsigned long long value) {
+  asm volatile("red.release.gpu.global.add.u64 [%0], %1;" ::"l"(counter), "l"(value) : "memory");
+}
+
 // A word that says that what was written before it is there. The reader's CTA sees all of it behind
 // a barrier of its own.
 __device__ __forceinline__ void store_release(std::uint32_t* word, std::uint32_t value) {
@@ -184,6 +183,11 @@ __device__ __forceinline__ void store_release(std::uint32_t* word, std::uint32_t
 __device__ __forceinline__ std::uint32_t load_acquire(const std::uint32_t* word) {
   std::uint32_t value;
   asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(word) : "memory");
+  return value;
+}
+__device__ __forceinline__ unsigned long long load_acquire(const unsigned long long* word) {
+  unsigned long long value;
+  asm volatile("ld.acquire.gpu.global.u64 %0, [%1];" : "=l"(value) : "l"(word) : "memory");
   return value;
 }
 
@@ -213,9 +217,12 @@ __device__ __forceinline__ void send16(std::uint32_t to, const float4& v, std::u
 
 // ---- Parts of a CTA.
 
-// `threads` of them, whole warps, meet at barrier 1 to 15.
+// `threads` of them, whole warps, meet at barrier 1 to 15; those that arrive do not wait.
 __device__ __forceinline__ void named_barrier(int barrier, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+__device__ __forceinline__ void named_barrier_arrive(int barrier, int threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
 }
 
 // ---- Order of kernels on a stream (programmatic dependent launch).

@@ -5,8 +5,9 @@
 //   from scratch   score -> select -> attend
 //   with a state   attend -> select, whose sets the next step reads
 //
-// An append of the call's own tokens comes first or, where attend reads what it needs of them from
-// where the caller has it, last: select does it, or an append behind a call that has no select.
+// The call's own tokens are appended first or, where they are one a sequence at most, last, by what
+// comes behind attend: it adds them to attend's results (fresh_token.cuh). That is select or,
+// behind a call that has none, a kernel of its own.
 #include <algorithm>
 #include <climits>
 #include <cmath>
@@ -14,10 +15,10 @@
 #include <vector>
 
 #include "cuda/cache/cache_impl.h"
+#include "cuda/decode/attend_checks.h"
 #include "cuda/decode/choices.h"
 #include "cuda/decode/cluster_parts.h"
 #include "cuda/decode/plan.h"
-#include "engine/validate.h"
 #include "kv/append_checks.h"
 #include "numeric/dtype.h"
 
@@ -26,104 +27,6 @@ namespace cuda {
 namespace {
 
 constexpr double kLog2E = 1.44269504088896341;
-Status check_selection(const Selection& selection, bool channel_bounds) {
-  if (Status s = engine::validate_selection(selection); !s.ok()) return s;
-  if (selection.budget.kind == Budget::Kind::kMass) {
-    return unsupported("budget kMass on a CUDA device: supported kFraction, kCount, kAll");
-  }
-  if (selection.policy > Policy::kQuest) {
-    return unsupported("policy " + std::to_string(static_cast<int>(selection.policy)) +
-                       " on a CUDA device: supported fp4_mass, block_mean, quest");
-  }
-  if (selection.policy == Policy::kQuest && !channel_bounds) {
-    return unsupported(
-        "policy quest: the cache keeps no channel bounds; create it with channel_bounds");
-  }
-  if (!selection.force_own) {
-    return unsupported("force_own = false on a CUDA device: own blocks are always promoted");
-  }
-  return {};
-}
-
-Status check_plan(const CudaAttendParams& params, const CudaKvCache& cache,
-                  const CudaAttendPlan::Impl& plan) {
-  const CudaKvCacheConfig& config = cache.config();
-  const int max_blocks = cache.impl().view().max_blocks;
-  if (plan.device != config.device || plan.head_dim != config.head_dim ||
-      plan.high_tier != config.high_tier || plan.kv_heads != config.kv_heads ||
-      plan.max_blocks < max_blocks) {
-    return invalid_argument("the plan was made for another cache");
-  }
-  if (params.q.heads != plan.q_heads) {
-    return invalid_argument("q has " + std::to_string(params.q.heads) + " heads, the plan " +
-                            std::to_string(plan.q_heads));
-  }
-  if (params.sequences.size() > static_cast<std::size_t>(plan.max_sequences)) {
-    return invalid_argument(std::to_string(params.sequences.size()) +
-                            " sequences: the plan has room for " +
-                            std::to_string(plan.max_sequences));
-  }
-  if (params.state == nullptr) return {};
-  const CudaAttendState::Impl& state = params.state->impl();
-  if (state.cache != &cache.impl() || state.q_heads != plan.q_heads) {
-    return invalid_argument("the state belongs to another cache or number of q heads");
-  }
-  return {};
-}
-
-// Whose tokens the call appends.
-enum class Fresh : bool { kNone, kAll };
-
-Status check_rows(const CudaAttendParams& params, const CudaKvCache& cache,
-                  const CudaAttendPlan::Impl& plan, Fresh fresh) {
-  std::vector<bool> named(static_cast<std::size_t>(cache.config().max_sequences), false);
-  for (std::size_t i = 0; i < params.sequences.size(); ++i) {
-    const SequenceId id = params.sequences[i];
-    const Result<std::int64_t> length = cache.length(id);
-    if (!length.ok()) return length.status();
-    if (named[id]) return invalid_argument("sequence " + std::to_string(id) + ": named twice");
-    named[id] = true;
-    const std::int64_t q_len = params.q_offsets[i + 1] - params.q_offsets[i];
-    const std::int64_t tokens = length.value() + (fresh == Fresh::kAll ? q_len : 0);
-    if (q_len > plan.max_q_len || q_len > tokens) {
-      return invalid_argument("sequence " + std::to_string(id) + " has " + std::to_string(q_len) +
-                              " rows of q and " + std::to_string(tokens) +
-                              " tokens; the plan takes " + std::to_string(plan.max_q_len));
-    }
-  }
-  return {};
-}
-
-Status check(const CudaAttendParams& params, const CudaKvCache& cache,
-             const CudaAttendPlan::Impl& plan, Fresh fresh) {
-  const CudaKvCacheConfig& config = cache.config();
-  if (params.q_offsets.size() != params.sequences.size() + 1) {
-    return invalid_argument("q_offsets has " + std::to_string(params.q_offsets.size()) +
-                            " entries for " + std::to_string(params.sequences.size()) +
-                            " sequences: supported sequences + 1");
-  }
-  if (Status s = engine::validate_tensors(params.q, params.out, params.q_offsets, config.kv_heads,
-                                          config.head_dim);
-      !s.ok()) {
-    return s;
-  }
-  const auto address = reinterpret_cast<std::uintptr_t>(params.q.data);
-  if (address % 16 != 0 || params.q.token_stride % 8 != 0 || params.q.head_stride % 8 != 0) {
-    return invalid_argument("q rows must begin at multiples of 16 bytes");
-  }
-  if (params.q.dtype == DType::kF32) {
-    return unsupported("q dtype F32 on a CUDA device: supported F16, BF16");
-  }
-  if (Status s = engine::validate_softmax_scale(params.softmax_scale); !s.ok()) return s;
-  if (params.softmax_scale < 0) {
-    return invalid_argument("softmax_scale " + std::to_string(params.softmax_scale) +
-                            ": supported 0 (the default) or more");
-  }
-  if (Status s = engine::validate_crossover(params.crossover_tokens); !s.ok()) return s;
-  if (Status s = check_selection(params.selection, config.channel_bounds); !s.ok()) return s;
-  if (Status s = check_plan(params, cache, plan); !s.ok()) return s;
-  return check_rows(params, cache, plan, fresh);
-}
 
 CallShape make_shape(const CudaAttendParams& params, int q_heads, int kv_heads) {
   CallShape shape;
@@ -180,6 +83,11 @@ class Call {
     decode_.q_type = params.q.dtype;
     decode_.q_token_stride = params.q.token_stride;
     decode_.q_head_stride = params.q.head_stride;
+    decode_.out = params.out.data;
+    decode_.out_type = params.out.dtype;
+    decode_.out_token_stride = params.out.token_stride;
+    decode_.out_head_stride = params.out.head_stride;
+    decode_.lse = params.lse;
     const double scale =
         params.softmax_scale != 0 ? params.softmax_scale : 1.0 / std::sqrt(double(plan.head_dim));
     decode_.scale_log2 = static_cast<float>(scale * kLog2E);
@@ -204,13 +112,13 @@ class Call {
     decode_.floor_log2 = plan.floor.data();
   }
 
-  // Whether the call is one pass of one token a sequence, whose rows it can read: what an append
-  // can follow.
+  // Whether the call is one pass of one token a sequence, which can come behind attend.
   [[nodiscard]] bool can_lead_append(const ConstTensorView& k, const ConstTensorView& v) const {
     if (params_.q.tokens == 0 || !can_load_pairs(k) || !can_load_pairs(v)) return false;
     const std::int64_t lse_bytes =
         params_.lse == nullptr ? 0 : 4 * params_.q.tokens * plan_.q_heads;
-    for (const Memory& in : {Memory(k), Memory(v)}) {  // read once more behind the call
+    // May be read once more behind the outputs.
+    for (const Memory& in : {Memory(params_.q), Memory(k), Memory(v)}) {
       if (in.meets(Memory(params_.out)) || in.meets({params_.lse, lse_bytes})) return false;
     }
     for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
@@ -219,32 +127,27 @@ class Call {
     return dense_ || (params_.state != nullptr && all_primed());
   }
 
-  // Whether a call that leads an append does it itself, in its select.
-  [[nodiscard]] bool appends() const {
-    return !dense_ && params_.state != nullptr && params_.refresh;
-  }
-
-  // Rows of the call's tokens, whose pages were taken, that are not in the cache yet.
-  void read_fresh(const ConstTensorView& k, const ConstTensorView& v) {
-    decode_.fresh = {1, k, v};
-    for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
-      decode_.new_page[i] = cache_.impl().find(params_.sequences[i])->new_page;
-    }
+  // The call's tokens, whose pages were taken and which are not in the cache yet, come behind.
+  void lead_append(const ConstTensorView& k, const ConstTensorView& v) {
+    leads_append_ = true;
+    k_ = k;
+    v_ = v;
+    if (!dense_) --decode_.crossover;  // attend does not count them
   }
 
   Status run() {
     plan_.last = decode_.shape;
     plan_.last_cache = decode_.cache;
-    plan_.append_was_behind = decode_.fresh.present != 0;
+    plan_.append_was_behind = leads_append_;
     plan_.called = true;
     if (decode_.shape.panels == 0) return {};
-    if (dense_) return attend();
+    if (dense_) return attend_and_append();
     const StepWork work = step_work();
     decode_.prefetch = prefetch_of_step(work);
     const bool scratch = params_.state == nullptr || !all_primed();
     if (scratch) {
       if (Status s = score(); !s.ok()) return s;
-      if (Status s = select(plan_.floor.data(), nullptr); !s.ok()) return s;
+      if (Status s = select(plan_.floor.data(), false); !s.ok()) return s;
     } else if (tau_ > 0) {
       tail_by_ =
           plan_.tail_by != TailBy::kNone ? plan_.tail_by : tail_of_step(work, params_.tail_always);
@@ -252,12 +155,12 @@ class Call {
     }
     const bool chooses = params_.state != nullptr && (params_.refresh || scratch);
     decode_.ready = chooses ? ready_ : nullptr;
+    if (!chooses) return attend_and_append();
     if (Status s = attend(); !s.ok()) return s;
-    if (!chooses) return {};
     for (std::size_t i = 0; i < params_.sequences.size(); ++i) {
       if (q_len(i) > 0) params_.state->impl().primed[params_.sequences[i]] = true;
     }
-    return select(plan_.row_lse.data(), tau_ > 0 ? plan_.fates.data() : nullptr);
+    return select(leads_append_ ? plan_.old_lse.data() : plan_.row_lse.data(), tau_ > 0);
   }
 
  private:
@@ -316,31 +219,52 @@ class Call {
 
   Status score() {
     DecodeArgs args = decode_;
+    args.lse = nullptr;
     args.row_lse = plan_.floor.data();
     args.ready = ready_;
     return to_status(plan_.kernels->score(args, plan_.shape, stream_), "score kernel");
   }
 
-  Status select(const float* row_lse, const std::uint8_t* fates) {
+  // What the call leaves, and its tokens if they come behind.
+  FreshArgs fresh_args(const float* row_lse) const {
+    FreshArgs args{.cache = decode_.cache,
+                   .shape = decode_.shape,
+                   .k = k_,
+                   .v = v_,
+                   .numerics = cache_.config().numerics,
+                   .rows = decode_,
+                   .out = plan_.old_out.data(),
+                   .row_lse = row_lse,
+                   .row_used = row_used(),
+                   .new_row_lse = plan_.row_lse.data(),
+                   .masses = plan_.masses.data(),
+                   .fates = plan_.fates.data(),
+                   .votes = plan_.votes.data(),
+                   .attended = plan_.attended.data(),
+                   .new_page = {}};
+    for (std::size_t i = 0; leads_append_ && i < params_.sequences.size(); ++i) {
+      args.new_page[i] = cache_.impl().find(params_.sequences[i])->new_page;
+    }
+    return args;
+  }
+  // nullptr: of all rows, all weights met V.
+  [[nodiscard]] float* row_used() const {
+    return leads_append_ && !dense_ && tau_ > 0 ? plan_.old_used.data() : nullptr;
+  }
+
+  Status select(const float* row_lse, bool tail_by_fate) {
     const Selection& selection = params_.selection;
-    SelectArgs args{.cache = decode_.cache,
-                    .masses = plan_.masses.data(),
-                    .row_lse = row_lse,
-                    .ready = ready_,
-                    .headers = plan_.headers.data(),
-                    .fates = fates,
-                    .sets = sets_->sets.data(),
-                    .lists = sets_->lists.data(),
-                    .budget = selection.budget,
-                    .tau = tau_,
-                    .sink = decode_.sink,
-                    .fresh = decode_.fresh,
-                    .numerics = cache_.config().numerics,
-                    .votes = plan_.votes.data(),
-                    .attended = plan_.attended.data(),
-                    .shape = decode_.shape,
-                    .new_page = {}};
-    if (args.fresh.present != 0) std::copy_n(decode_.new_page, args.shape.batch, args.new_page);
+    SelectArgs args;
+    static_cast<FreshArgs&>(args) = fresh_args(row_lse);
+    args.appends = leads_append_;
+    args.ready = ready_;
+    args.headers = plan_.headers.data();
+    args.tail_by_fate = tail_by_fate;
+    args.sets = sets_->sets.data();
+    args.lists = sets_->lists.data();
+    args.budget = selection.budget;
+    args.tau = tau_;
+    args.sink = decode_.sink;
     if (selection.policy != Policy::kFp4Mass) {
       if (Status s = rank(); !s.ok()) return s;
       args.ranks = plan_.ranks.data();
@@ -367,15 +291,18 @@ class Call {
 
   Status attend() {
     DecodeArgs args = decode_;
-    args.out = params_.out.data;
-    args.out_type = params_.out.dtype;
-    args.out_token_stride = params_.out.token_stride;
-    args.out_head_stride = params_.out.head_stride;
-    args.lse = params_.lse;
+    if (leads_append_) {  // out and lse are written when the tokens are added
+      args.out = plan_.old_out.data();
+      args.out_type = DType::kF32;
+      args.out_token_stride = std::int64_t{plan_.q_heads} * plan_.head_dim;
+      args.out_head_stride = plan_.head_dim;
+      args.lse = nullptr;
+      args.row_lse = plan_.old_lse.data();
+      args.row_used = row_used();
+    }
     if (!dense_ && tau_ > 0) args.tail = tail_by_;
-    const bool appends = args.fresh.present != 0;
-    const DecodeKernels& kernels = appends ? *plan_.append_kernels : *plan_.kernels;
-    DecodeShape grid = appends ? plan_.append_shape : plan_.shape;
+    const DecodeKernels& kernels = *plan_.kernels;
+    DecodeShape grid = plan_.shape;
     auto* kernel = dense_ ? kernels.dense : kernels.attend;
     if (dense_ && kernels.dense_cluster != nullptr) {
       const ClusterSize cluster = cluster_size(dense_work(), grid);
@@ -389,12 +316,22 @@ class Call {
     plan_.dense_warps = grid.dense_warps;
     return to_status(kernel(args, grid, stream_), "decode kernel");
   }
+  // Where no select follows.
+  Status attend_and_append() {
+    const Status s = attend();
+    if (!s.ok() || !leads_append_) return s;
+    return to_status(launch_append_fresh(fresh_args(plan_.old_lse.data()), stream_),
+                     "append kernel");
+  }
 
   const CudaAttendParams& params_;
   const CudaKvCache& cache_;
   CudaAttendPlan::Impl& plan_;
   cudaStream_t stream_;
   Fresh fresh_;  // tokens that the host's lengths do not count yet
+  bool leads_append_ = false;
+  ConstTensorView k_;  // where it does
+  ConstTensorView v_;
   SetsBuffer* sets_ = nullptr;
   DecodeArgs decode_;
   float tau_ = 0;
@@ -408,7 +345,8 @@ class Call {
 
 Status attend(const CudaAttendParams& params, const CudaKvCache& cache, CudaAttendPlan& plan,
               CudaStream stream) {
-  if (Status s = cuda::check(params, cache, plan.impl(), cuda::Fresh::kNone); !s.ok()) return s;
+  if (Status s = cuda::check_attend(params, cache, plan.impl(), cuda::Fresh::kNone); !s.ok())
+    return s;
   const cuda::DeviceScope scope(plan.impl().device);
   return cuda::Call(params, cache, plan.impl(), static_cast<cudaStream_t>(stream.handle)).run();
 }
@@ -417,15 +355,14 @@ Status append_and_attend(const CudaAttendParams& params, const ConstTensorView& 
                          const ConstTensorView& v, CudaKvCache& cache, CudaAttendPlan& plan,
                          CudaStream stream) {
   using cuda::Fresh;
-  if (Status s = cuda::check(params, cache, plan.impl(), Fresh::kAll); !s.ok()) return s;
+  if (Status s = cuda::check_attend(params, cache, plan.impl(), Fresh::kAll); !s.ok()) return s;
   const cuda::DeviceScope scope(plan.impl().device);
   const auto handle = static_cast<cudaStream_t>(stream.handle);
   cuda::Call call(params, cache, plan.impl(), handle, Fresh::kAll);
   cuda::AppendRequest request{params.sequences, params.q_offsets, k, v};
   if (call.can_lead_append(k, v)) {
-    request.attended = call.appends() ? nullptr : plan.impl().attended.data();
     request.attend = [&] {
-      call.read_fresh(k, v);
+      call.lead_append(k, v);
       return call.run();
     };
     return cuda::append(cache.impl(), request, stream);

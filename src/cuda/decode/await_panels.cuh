@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "cuda/common/ptx.cuh"
+#include "cuda/decode/fresh_token.cuh"
 #include "cuda/decode/rows.cuh"
 #include "cuda/decode/types.h"
 
@@ -21,8 +22,14 @@ struct UnitPanels {
   alignas(16) float lse[kMaxUnitRows];  // log2, by row
 };
 
-// Until all that the panels from `first` on were cut into is there. All threads call it.
-__device__ inline void await_panels(const SelectArgs& args, int first, int panels,
+// Barriers of the threads that make keys, and of those among them that find lse and the ones that
+// score a fresh token.
+inline constexpr int kReadyBarrier = 1;
+inline constexpr int kScoredBarrier = 2;
+
+// Until all that the panels from `first` on were cut into is there. The CTA's first `threads` call
+// it.
+__device__ inline void await_panels(const SelectArgs& args, int first, int panels, int threads,
                                     UnitPanels& unit) {
   const int panel = static_cast<int>(threadIdx.x);
   if (args.ready == nullptr) ptx::wait_for_previous_kernel();
@@ -35,7 +42,7 @@ __device__ inline void await_panels(const SelectArgs& args, int first, int panel
     }
     unit.ready[panel] = ready.word();
   }
-  __syncthreads();
+  ptx::named_barrier(kReadyBarrier, threads);
 }
 
 // Of a panel's row, over the parts that it was cut into. A warp calls it; all lanes get it.
@@ -59,17 +66,24 @@ __device__ inline float lse_of(const PartialHeader* headers, int count, int row,
   return highest + ptx::log2_approx(sum);
 }
 
-// The lse of a unit's rows, behind await_panels(). A warp a row, all warps call it.
-__device__ inline void find_lses(const SelectArgs& args, int first_panel, int rows,
-                                 UnitPanels& unit) {
+// The lse of a unit's rows, behind await_panels(), with a fresh token's weights if there are any:
+// [rows] as log2, there when the row threads have arrived. A warp a row, the first `warps` call it.
+__device__ inline void find_lses(const SelectArgs& args, int first_panel, int rows, int warps,
+                                 const float* fresh, bool has_room, UnitPanels& unit) {
   const int lane = static_cast<int>(threadIdx.x) & 31;
+  const int warp = static_cast<int>(threadIdx.x) / 32;
 #pragma unroll 1
-  for (int row = static_cast<int>(threadIdx.x) / 32; row < rows;
-       row += static_cast<int>(blockDim.x) / 32) {
+  for (int row = warp; row < rows; row += warps) {
     const PanelReady parts(unit.ready[row / kPanelRows]);
-    const float lse = parts.count() == 0 ? __ldcg(args.row_lse + first_panel * kPanelRows + row)
-                                         : lse_of(args.headers + parts.first(), parts.count(),
-                                                  row % kPanelRows, lane);
+    float lse = parts.count() == 0
+                    ? __ldcg(args.row_lse + first_panel * kPanelRows + row)
+                    : lse_of(args.headers + parts.first(), parts.count(), row % kPanelRows, lane);
+    if (fresh != nullptr) {
+      if (row == warp) {
+        ptx::named_barrier(kScoredBarrier, kRowThreads + 32 * min(rows, warps));
+      }
+      if (has_room) lse = add_log2(lse, fresh[row]);
+    }
     if (lane == 0) unit.lse[row] = lse;
   }
 }

@@ -9,7 +9,6 @@
 #pragma once
 
 #include "cuda/decode/cluster_merge.cuh"
-#include "cuda/decode/fresh_row.cuh"
 #include "cuda/decode/ring.cuh"
 #include "cuda/decode/rows.cuh"
 #include "cuda/decode/traits.cuh"
@@ -36,7 +35,6 @@ struct ClusterPart {
 };
 
 // Pages of a part's blocks: those of a window and of the next one, a lane each.
-template <bool kAppends>
 class PartPages {
  public:
   // Needs no length: what lies behind the sequence's end is not used.
@@ -59,9 +57,7 @@ class PartPages {
   [[nodiscard]] __device__ int look_up(int i) const {
     const int block = part_.block(i);
     if (block >= args_.cache.max_blocks) return -1;
-    const int sequence = args_.shape.sequence[part_.entry];
-    return kAppends ? args_.new_page[part_.entry].page_of(args_.cache, sequence, block)
-                    : args_.cache.page(sequence, block);
+    return args_.cache.page(args_.shape.sequence[part_.entry], block);
   }
 
   const DecodeArgs& args_;
@@ -74,12 +70,10 @@ template <class T>
 class ClusterWarp {
  public:
   using Math = TileMath<T::kHeadDim>;
-  using Fresh = FreshRow<T::kHeadDim>;
-  using Pages = PartPages<T::kAppends>;
 
   // Asks for the first quarters, and then for q.
   __device__ ClusterWarp(const DecodeArgs& args, const PanelItems& items, const ClusterPart& part,
-                         Pages& pages, const SharedMap<T>& map)
+                         PartPages& pages, const SharedMap<T>& map)
       : args_(args),
         items_(items),
         part_(part),
@@ -139,15 +133,8 @@ class ClusterWarp {
   }
 
   __device__ void add_quarter(int block, int quarter, float (&mass)[kPanelRows]) {
-    bool is_fresh = false;
-    if constexpr (T::kAppends) {
-      is_fresh = items_.has_fresh_quarter(quarter) && items_.has_fresh(block);
-      if (is_fresh) Fresh::load(args_, items_, map_.fresh(0));
-    }
-    const Fresh fresh(map_.fresh(0));
     float s[1][4];
     const std::uint32_t k = keys_.wait();
-    if (is_fresh) fresh.template put<true>(k, lane_);
     Math::score_high(k, rows_.q, s[0], lane_);
     keys_.release();
     if (kBlockTokens * (block + 1) > items_.first_position() + 1) {
@@ -163,7 +150,6 @@ class ClusterWarp {
       mass[2 * lane_ + 1] = rows_.reference[1] + ptx::log2_approx(sum[1]);
     }
     const std::uint32_t v = values_.wait();
-    if (is_fresh) fresh.template put<false>(v, lane_);
     Math::value_high(v, p[0][0], p[0][1], sums_, lane_);
     values_.release();
   }
@@ -191,7 +177,7 @@ class ClusterWarp {
   const DecodeArgs& args_;
   const PanelItems& items_;
   const ClusterPart& part_;
-  Pages& pages_;
+  PartPages& pages_;
   const SharedMap<T>& map_;
   Ring<T::kKeyStages, T::kKeyStageBytes> keys_;
   Ring<T::kValueStages, T::kValueStageBytes> values_;
@@ -236,8 +222,8 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
   const int panel = static_cast<int>(blockIdx.x) / args.parts;
   ClusterPart part{panel, entry_of(args.shape, panel), static_cast<int>(blockIdx.x) % args.parts,
                    args.parts, 0};
-  PartPages<T::kAppends> pages(args, part);
-  const PanelItems items = panel_items<T::kPhase, T::kAppends>(args, panel);
+  PartPages pages(args, part);
+  const PanelItems items = panel_items<T::kPhase>(args, panel);
   const int blocks = (items.length + kBlockTokens - 1) / kBlockTokens;
   part.count = (max(blocks - part.first, 0) + part.step - 1) / part.step;
   ClusterWarp<T> worker(args, items, part, pages, map);

@@ -9,7 +9,6 @@
 // 4608 each as residuals. Bound by memory, then by issue slots: docs/kernels/sm90a.md.
 #pragma once
 
-#include "cuda/decode/fresh_row.cuh"
 #include "cuda/decode/key_stream.cuh"
 #include "cuda/decode/merge.cuh"
 #include "cuda/decode/ring.cuh"
@@ -25,20 +24,15 @@ namespace thriftattn::cuda {
 template <class T>
 struct Pending {
   typename TileMath<T::kHeadDim>::Weights p = {};
-  int cell = 0;    // of V: page and kv head; and kFresh
+  int cell = 0;    // of V: page and kv head
   int stages = 0;  // 0: no V, else Stages<T>::of_value
   int asked = 0;
-
-  // With rows: of the block that the new token belongs to. Nested, no other has rows.
-  static constexpr int kFresh = INT_MIN;
-  [[nodiscard]] __device__ bool may_have_fresh() const { return T::kNested || cell < 0; }
 };
 
 template <class T>
 class Warp {
  public:
   using Math = TileMath<T::kHeadDim>;
-  using Fresh = FreshRow<T::kHeadDim>;
   using KeyRing = Ring<T::kKeyStages, T::kKeyStageBytes>;
   static constexpr int kValueStages = T::kValues ? T::kValueStages : 1;
   using ValueRing = Ring<kValueStages, T::kValueStageBytes>;
@@ -55,9 +49,6 @@ class Warp {
 
   // All of this warp's items of a panel: rows and sums are then what they add up to.
   __device__ void run_panel(Walk<T>& walk) {
-    if constexpr (T::kAppends) {
-      if (walk.has_fresh()) Fresh::load(args_, walk.items(), map_.fresh(warp()));
-    }
     rows_.load(args_, walk.items(), lane_);
     if (T::kPhase == Phase::kAttend && args_.tail != TailBy::kNone && !walk.at_anchor()) {
       limits(walk).forget(lane_);
@@ -99,7 +90,6 @@ class Warp {
 
  private:
   [[nodiscard]] __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
-  [[nodiscard]] __device__ Fresh fresh() const { return Fresh(map_.fresh(warp())); }
 
   // A low tile or, where the item has one, its residual: another operand, in units of
   // 2^-kResidualShift of the low tile's, whose scores it is added to.
@@ -150,11 +140,6 @@ class Warp {
       if (!Stages<T>::are_rows(stages)) {
         score_codes(tile, stage, stages, s, logits);
       } else {
-        if constexpr (T::kAppends) {
-          if (items.has_fresh_quarter(stage) && (T::kNested || items.has_fresh(item.block()))) {
-            fresh().template put<true>(tile, lane_);
-          }
-        }
         logits = {{rows_.factor[0], rows_.factor[1]}, {0, 0}, 0, kWeightDownLog2};
         float t[4];
         Math::score_high(tile, rows_.q, t, lane_);
@@ -242,11 +227,6 @@ class Warp {
     rows_.sum[1] += part[1];
     newer.stages = Stages<T>::of_value(item);
     newer.cell = item.cell;
-    if constexpr (T::kAppends && !T::kNested) {
-      if (item.item_class() == kBoth && items.has_fresh(item.block())) {
-        newer.cell |= Pending<T>::kFresh;
-      }
-    }
   }
 
   // Sums of the tail's weights are kept apart, in shared memory: they are rarely touched. At
@@ -297,11 +277,6 @@ class Warp {
         }
         Math::value_low(tile, older.p, sums_, lane_);
       } else {
-        if constexpr (T::kAppends) {
-          if (older.may_have_fresh() && items.has_fresh_quarter(stage)) {
-            fresh().template put<false>(tile, lane_);
-          }
-        }
         const bool second = stage % 2 != 0;
         const std::uint32_t(&p)[4] = older.p[0];
         const std::uint32_t(&r)[4] = older.p[1];
@@ -330,8 +305,7 @@ class Warp {
   __device__ void ask(Pending<T>& pending) {
 #pragma unroll 1
     while (pending.asked < pending.stages && !values_.full()) {
-      const int cell = T::kAppends ? pending.cell & ~Pending<T>::kFresh : pending.cell;
-      const Stage stage = Stages<T>::value(args_.cache, static_cast<std::size_t>(cell),
+      const Stage stage = Stages<T>::value(args_.cache, static_cast<std::size_t>(pending.cell),
                                            pending.stages, pending.asked);
       values_.fill(stage.from, stage.bytes, lane_);
       ++pending.asked;
@@ -400,9 +374,8 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
   const SharedMap<T> map(static_cast<int>(blockDim.x));
   init_rings(map);
   ptx::wait_for_previous_kernel();
-  if constexpr (T::kAppends) FreshRow<T::kHeadDim>::prefetch(args);
   __shared__ Share share;
-  make_share<T::kHeadDim, T::kPhase, T::kTier, T::kAppends>(args, map.scratch(), share);
+  make_share<T::kHeadDim, T::kPhase, T::kTier>(args, map.scratch(), share);
   if (share.panels == 0) return;
   while (true) {
     run_window<T>(args, map, share);
@@ -414,8 +387,7 @@ __global__ void __launch_bounds__(T::kMaxWarps * 32, 1)
     init_rings(map);
     ptx::fence_async_proxy();
     const PanelPlace& last = share.window[share.panels - 1].place;
-    move_window<T::kHeadDim, T::kPhase, T::kTier, T::kAppends>(args, last.panel + 1, last.end(),
-                                                               share);
+    move_window<T::kHeadDim, T::kPhase, T::kTier>(args, last.panel + 1, last.end(), share);
   }
 }
 

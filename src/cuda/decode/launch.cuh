@@ -10,13 +10,13 @@
 
 namespace thriftattn::cuda {
 
-template <int kHeadDim, HighTier kTier, bool kAppends>
+template <int kHeadDim, HighTier kTier>
 struct DecodeLaunch {
   using Score = DecodeTraits<kHeadDim, Phase::kScore, kTier>;
-  using Attend = DecodeTraits<kHeadDim, Phase::kAttend, kTier, kAppends>;
+  using Attend = DecodeTraits<kHeadDim, Phase::kAttend, kTier>;
   // Nested, every block still has a low tile: attend with all of them forced.
   static constexpr Phase kDense = kTier == HighTier::kNested ? Phase::kAttend : Phase::kDense;
-  using Dense = DecodeTraits<kHeadDim, kDense, kTier, kAppends>;
+  using Dense = DecodeTraits<kHeadDim, kDense, kTier>;
   static constexpr bool kHasCluster = kTier == HighTier::kRows16;
 
   // As many warps as the device's shared memory feeds, up to those there are.
@@ -37,7 +37,7 @@ struct DecodeLaunch {
     cudaFuncSetAttribute(cluster_kernel<T>, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     for (int i = 0; i < kClusterSizes; ++i) {
       const int size = 1 << i;
-      const ChainedLaunch launch(size, 32 * warps, T::cluster_shared_bytes(warps), nullptr, size);
+      const ChainedLaunch launch(size, 32 * warps, T::shared_bytes(warps), nullptr, size);
       const cudaError_t error =
           cudaOccupancyMaxActiveClusters(&counts[i], cluster_kernel<T>, &launch.config());
       if (error == cudaSuccess) continue;
@@ -55,7 +55,7 @@ struct DecodeLaunch {
     int ctas = 0;
     const cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
         &ctas, cluster_kernel<T>, 32 * kPairedWarps,
-        static_cast<std::size_t>(T::cluster_shared_bytes(kPairedWarps)));
+        static_cast<std::size_t>(T::shared_bytes(kPairedWarps)));
     if (error == cudaSuccess && ctas > 1) warps = kPairedWarps;
     return error;
   }
@@ -89,10 +89,8 @@ struct DecodeLaunch {
     if (error == cudaSuccess) {
       error = prepare_one<Attend>(decode_kernel<Attend>, shared_limit, shape.attend_warps);
     }
-    if constexpr (!kAppends) {
-      if (error == cudaSuccess) {
-        error = prepare_one<Score>(decode_kernel<Score>, shared_limit, shape.score_warps);
-      }
+    if (error == cudaSuccess) {
+      error = prepare_one<Score>(decode_kernel<Score>, shared_limit, shape.score_warps);
     }
     return error;
   }
@@ -115,13 +113,12 @@ struct DecodeLaunch {
   static cudaError_t dense_cluster(const DecodeArgs& args, const DecodeShape& shape,
                                    cudaStream_t stream) {
     return launch_chained(cluster_kernel<Dense>, args.shape.panels * args.parts,
-                          32 * shape.dense_warps, Dense::cluster_shared_bytes(shape.dense_warps),
-                          stream, args, args.parts);
+                          32 * shape.dense_warps, Dense::shared_bytes(shape.dense_warps), stream,
+                          args, args.parts);
   }
 
   static constexpr DecodeKernels table() {
-    DecodeKernels kernels{kHeadDim, kTier, kAppends, prepare, nullptr, attend, dense, nullptr};
-    if constexpr (!kAppends) kernels.score = score;
+    DecodeKernels kernels{kHeadDim, kTier, prepare, score, attend, dense, nullptr};
     if constexpr (kHasCluster) kernels.dense_cluster = dense_cluster;
     return kernels;
   }

@@ -28,10 +28,8 @@ struct DecodeShape {
 struct DecodeKernels {
   int head_dim;
   HighTier high_tier;
-  bool appends;  // the call's own tokens, DecodeArgs::fresh
   // Makes the kernels ready on the current device: call once before the first launch.
   cudaError_t (*prepare)(DecodeShape& shape);
-  // nullptr where it appends: scores are of what is in the cache.
   cudaError_t (*score)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   cudaError_t (*attend)(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream);
   // attend where every sequence is computed in the high tier: args.crossover is beyond all lengths.
@@ -48,23 +46,12 @@ extern const DecodeKernels kDecode256;
 extern const DecodeKernels kDecodeNested64;
 extern const DecodeKernels kDecodeNested128;
 extern const DecodeKernels kDecodeNested256;
-extern const DecodeKernels kAppend64;
-extern const DecodeKernels kAppend128;
-extern const DecodeKernels kAppend256;
-extern const DecodeKernels kAppendNested64;
-extern const DecodeKernels kAppendNested128;
-extern const DecodeKernels kAppendNested256;
 
 // nullptr where there is no kernel for it.
-inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier, bool appends) {
-  for (const DecodeKernels* kernels :
-       {&kDecode64, &kDecode128, &kDecode256, &kDecodeNested64, &kDecodeNested128,
-        &kDecodeNested256, &kAppend64, &kAppend128, &kAppend256, &kAppendNested64,
-        &kAppendNested128, &kAppendNested256}) {
-    if (kernels->head_dim == head_dim && kernels->high_tier == high_tier &&
-        kernels->appends == appends) {
-      return kernels;
-    }
+inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier) {
+  for (const DecodeKernels* kernels : {&kDecode64, &kDecode128, &kDecode256, &kDecodeNested64,
+                                       &kDecodeNested128, &kDecodeNested256}) {
+    if (kernels->head_dim == head_dim && kernels->high_tier == high_tier) return kernels;
   }
   return nullptr;
 }
@@ -72,6 +59,10 @@ inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier, boo
 cudaError_t prepare_select();
 // blocks: of the longest sequence, by which the work is cut; it may have grown since.
 cudaError_t launch_select(const SelectArgs& args, int blocks, cudaStream_t stream);
+
+// Tokens of a step that no select follows.
+cudaError_t prepare_append_fresh();
+cudaError_t launch_append_fresh(const FreshArgs& args, cudaStream_t stream);
 
 // Ranks of policies that ask block summaries instead of masses: [units, max_blocks].
 struct RankArgs {

@@ -4,27 +4,15 @@
 // are many by groups, each in a fixed order. The CTA that arrives last merges.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstdint>
 
+#include "cuda/decode/output.cuh"
 #include "cuda/decode/rows.cuh"
 #include "cuda/decode/shared_map.cuh"
 #include "cuda/decode/traits.cuh"
 #include "cuda/decode/walk.cuh"
 
 namespace thriftattn::cuda {
-
-__device__ inline void store_output(const DecodeArgs& args, std::int64_t at, float value) {
-  if (args.out_type == DType::kF32) {
-    static_cast<float*>(args.out)[at] = value;
-  } else if (args.out_type == DType::kF16) {
-    static_cast<__half*>(args.out)[at] = __float2half_rn(value);
-  } else {
-    static_cast<__nv_bfloat16*>(args.out)[at] = __float2bfloat16_rn(value);
-  }
-}
 
 // Of one row: sums of weights relative to 2^reference.
 struct RowState {
@@ -118,8 +106,11 @@ __device__ inline void write_lse(const DecodeArgs& args, const PanelItems& items
   if (row >= items.rows) return;
   const float lse = state.reference + log2f(state.sum);
   args.row_lse[panel * kPanelRows + row] = lse;
+  if (args.row_used != nullptr) {
+    args.row_used[panel * kPanelRows + row] = __fdividef(state.used, state.sum);
+  }
   if (args.lse == nullptr) return;
-  args.lse[row_offset(args, items, row, args.shape.q_heads, 1)] = lse * 0.693147180559945f;
+  args.lse[row_offset(args, items, row, args.shape.q_heads, 1)] = lse * kLn2;
 }
 
 // The factor of a part's row.

@@ -6,7 +6,6 @@
 #include <cstdint>
 
 #include "cuda/common/ptx.cuh"
-#include "cuda/decode/row_places.h"
 #include "cuda/decode/types.h"
 
 namespace thriftattn::cuda {
@@ -88,21 +87,10 @@ struct PanelItems {
   std::int16_t rows = 0;       // up to 8
   std::int16_t q_len = 0;
   std::int16_t sink = 0;
-  // 0, or where the last token is not in the cache yet: 1 + the quarter of its block's rows.
-  std::int16_t fresh = 0;
 
   [[nodiscard]] __device__ int first_position() const { return length - q_len; }
-  // Whether a block was not full before this call; kAppends: which may append.
-  template <bool kAppends>
   [[nodiscard]] __device__ bool is_open(int block) const {
-    return kBlockTokens * (block + 1) > length - (kAppends && fresh != 0 ? 1 : 0);
-  }
-  // Whether a token that is not in the cache yet belongs to a block, to a quarter of its block.
-  [[nodiscard]] __device__ bool has_fresh(int block) const {
-    return fresh != 0 && (length - 1) >> kBlockShift == block;
-  }
-  [[nodiscard]] __device__ bool has_fresh_quarter(int quarter) const {
-    return fresh == quarter + 1;
+    return kBlockTokens * (block + 1) > length;
   }
   [[nodiscard]] __device__ int items() const {
     return count[kBoth] + count[kKeyOnly] + count[kLow] + count[kTail];
@@ -137,19 +125,6 @@ struct KnownSets {
   }
 };
 
-// Adds the token that the call appends to the sequence: none where it has no room, as its append
-// finds too.
-__device__ inline void add_fresh(const DecodeArgs& args, PanelItems& items) {
-  if (items.q_len == 0) return;
-  const unsigned slot = static_cast<unsigned>(items.length) % kBlockTokens;
-  const int block = items.length >> kBlockShift;
-  if (slot == 0 && !args.new_page[items.entry].has_room(args.cache, items.sequence, block)) {
-    return;
-  }
-  items.fresh = static_cast<std::int16_t>(quarter_of(slot, 1));
-  ++items.length;
-}
-
 // Which of the call's sequences a panel belongs to: the last that begins at or before it.
 __device__ inline int entry_of(const CallShape& shape, int panel) {
   int low = 0;
@@ -164,7 +139,7 @@ __device__ inline int entry_of(const CallShape& shape, int panel) {
   return low;
 }
 
-template <Phase kPhase, bool kAppends>
+template <Phase kPhase>
 __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   const CallShape& shape = args.shape;
   const int low = entry_of(shape, panel);
@@ -186,7 +161,6 @@ __device__ inline PanelItems panel_items(const DecodeArgs& args, int panel) {
   if constexpr (kPhase == Phase::kAttend) {
     sets.load(args.sets + items.sequence * args.cache.kv_heads + kv_head);
   }
-  if constexpr (kAppends) add_fresh(args, items);
 
   const int blocks =
       static_cast<int>(static_cast<unsigned>(items.length + kBlockTokens - 1) / kBlockTokens);

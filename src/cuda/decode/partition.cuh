@@ -244,7 +244,7 @@ __device__ inline WholeParts divide_ctas(std::uint32_t cost, unsigned panels, st
 
 // Moves the window to where panel `first` begins on the line; all threads call it. Panels of the
 // window are worked out side by side, by one warp. Rare, and so out of the way of the other code.
-template <int kHeadDim, Phase kPhase, HighTier kTier, bool kAppends>
+template <int kHeadDim, Phase kPhase, HighTier kTier>
 __device__ __noinline__ void move_window(const DecodeArgs& args, int first,
                                          std::uint32_t line_begin, Share& share) {
   __syncthreads();  // the window is read by nobody
@@ -254,7 +254,7 @@ __device__ __noinline__ void move_window(const DecodeArgs& args, int first,
     const int panel = first + lane;
     const bool exists = lane < kWindowPanels && panel < args.shape.panels;
     PanelItems items;
-    if (exists) items = panel_items<kPhase, kAppends>(args, panel);
+    if (exists) items = panel_items<kPhase>(args, panel);
     const std::uint32_t cost = exists ? panel_cost<kHeadDim, kPhase, kTier>(items) : 0;
     std::uint32_t at = cost;
 #pragma unroll
@@ -298,7 +298,7 @@ class WarpPrefetch {
 
 // All threads of the CTA call this. scratch: [32] words of shared memory, as `share` is. A thread
 // works out a run of panels; where that is one, it does so once.
-template <int kHeadDim, Phase kPhase, HighTier kTier, bool kAppends>
+template <int kHeadDim, Phase kPhase, HighTier kTier>
 __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch, Share& share) {
   const unsigned panels = static_cast<unsigned>(args.shape.panels);
   const PanelThreads threads(panels, scratch);
@@ -311,7 +311,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
   std::uint32_t mine = 0;
 #pragma unroll 2
   for (unsigned p = first; p < last; ++p) {
-    items = panel_items<kPhase, kAppends>(args, static_cast<int>(p));
+    items = panel_items<kPhase>(args, static_cast<int>(p));
     mine += panel_cost<kHeadDim, kPhase, kTier>(items);
   }
   prefetch.ask(args);
@@ -371,8 +371,8 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     std::uint32_t at = before;
     unsigned p = first;
     for (; run > kWindowPanels / 3; ++p) {
-      const std::uint32_t cost = panel_cost<kHeadDim, kPhase, kTier>(
-          panel_items<kPhase, kAppends>(args, static_cast<int>(p)));
+      const std::uint32_t cost =
+          panel_cost<kHeadDim, kPhase, kTier>(panel_items<kPhase>(args, static_cast<int>(p)));
       if (begin < at + cost) break;
       at += cost;
     }
@@ -380,8 +380,7 @@ __device__ inline void make_share(const DecodeArgs& args, std::uint32_t* scratch
     share.window[0].place.begin = at;
   }
   __syncthreads();
-  move_window<kHeadDim, kPhase, kTier, kAppends>(args, share.first, share.window[0].place.begin,
-                                                 share);
+  move_window<kHeadDim, kPhase, kTier>(args, share.first, share.window[0].place.begin, share);
 }
 
 }  // namespace thriftattn::cuda

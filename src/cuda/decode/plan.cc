@@ -36,6 +36,10 @@ Status allocate(const CudaKvCache& cache, CudaAttendPlan::Impl& plan) {
   if (s.ok()) s = plan.fates.allocate(cells, "block fates");
   if (s.ok()) s = plan.row_lse.allocate(panels * kPanelRows, "row lse");
   if (s.ok()) s = plan.floor.allocate(panels * kPanelRows, "row lse");
+  if (s.ok()) s = plan.old_lse.allocate(panels * kPanelRows, "row lse");
+  if (s.ok()) s = plan.old_used.allocate(panels * kPanelRows, "row weights");
+  const std::int64_t rows = std::int64_t{plan.max_sequences} * plan.q_heads;
+  if (s.ok()) s = plan.old_out.allocate(rows * plan.head_dim, "output");
   if (s.ok()) s = plan.ranks.allocate(units * plan.max_blocks, "block ranks");
   if (s.ok()) s = plan.headers.allocate(plan.slots.first_piece, "partial sums");
   if (s.ok()) s = plan.partials.allocate(plan.slots.end * row_values, "partial sums");
@@ -95,30 +99,18 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
   const int rows = q_heads / config.kv_heads * max_q_len;
   impl->max_panels =
       max_sequences * config.kv_heads * ((rows + cuda::kPanelRows - 1) / cuda::kPanelRows);
-  impl->kernels = cuda::decode_kernels(config.head_dim, config.high_tier, false);
-  impl->append_kernels = cuda::decode_kernels(config.head_dim, config.high_tier, true);
-  if (impl->kernels == nullptr || impl->append_kernels == nullptr) {
+  impl->kernels = cuda::decode_kernels(config.head_dim, config.high_tier);
+  if (impl->kernels == nullptr) {
     return unsupported("head_dim " + std::to_string(config.head_dim) +
                        ": no decode kernel; supported 64, 128, 256");
   }
   const cuda::DeviceScope scope(config.device);
-  cudaError_t error = impl->kernels->prepare(impl->shape);
-  if (error == cudaSuccess) error = impl->append_kernels->prepare(impl->append_shape);
-  if (error != cudaSuccess) return cuda::to_status(error, "decode kernels");
-  // As many warps, and clusters, whether a call appends or not: then sums have the same order.
-  for (int cuda::DecodeShape::*warps :
-       {&cuda::DecodeShape::attend_warps, &cuda::DecodeShape::dense_warps,
-        &cuda::DecodeShape::paired_warps}) {
-    impl->shape.*warps = impl->append_shape.*warps =
-                             std::min(impl->shape.*warps, impl->append_shape.*warps);
-  }
-  for (int i = 0; i < cuda::kClusterSizes; ++i) {
-    impl->shape.clusters[i] = impl->append_shape.clusters[i] =
-        std::min(impl->shape.clusters[i], impl->append_shape.clusters[i]);
-  }
-  if (Status s = cuda::to_status(cuda::prepare_select(), "select kernel"); !s.ok()) {
+  if (Status s = cuda::to_status(impl->kernels->prepare(impl->shape), "decode kernels"); !s.ok()) {
     return s;
   }
+  cudaError_t error = cuda::prepare_select();
+  if (error == cudaSuccess) error = cuda::prepare_append_fresh();
+  if (Status s = cuda::to_status(error, "kernels behind attend"); !s.ok()) return s;
   impl->slots = {impl->shape.ctas, impl->max_panels};
   if (impl->slots.first_piece >> cuda::PanelReady::kFirstBits != 0) {
     return unsupported(std::to_string(impl->max_panels) +
@@ -136,9 +128,9 @@ CudaAttendPlan::~CudaAttendPlan() = default;
 std::int64_t CudaAttendPlan::device_bytes() const {
   const Impl& p = *impl_;
   return p.scratch.sets.bytes() + p.scratch.lists.bytes() + p.masses.bytes() + p.fates.bytes() +
-         p.row_lse.bytes() + p.floor.bytes() + p.ranks.bytes() + p.headers.bytes() +
-         p.partials.bytes() + p.arrivals.bytes() + p.ready.bytes() + p.votes.bytes() +
-         p.attended.bytes();
+         p.row_lse.bytes() + p.floor.bytes() + p.old_lse.bytes() + p.old_used.bytes() +
+         p.old_out.bytes() + p.ranks.bytes() + p.headers.bytes() + p.partials.bytes() +
+         p.arrivals.bytes() + p.ready.bytes() + p.votes.bytes() + p.attended.bytes();
 }
 
 Result<CudaAttendState> CudaAttendState::create(const CudaKvCache& cache, int q_heads) {

@@ -47,8 +47,6 @@ struct CudaAttendPlan::Impl {
   int max_panels = 0;
   const cuda::DecodeKernels* kernels = nullptr;
   cuda::DecodeShape shape;
-  const cuda::DecodeKernels* append_kernels = nullptr;  // of calls that append their own tokens
-  cuda::DecodeShape append_shape;
 
   cuda::SumSlots slots;
   cuda::SetsBuffer scratch;  // sets of calls without a state
@@ -56,12 +54,16 @@ struct CudaAttendPlan::Impl {
   cuda::DeviceBuffer<std::uint8_t> fates;
   cuda::DeviceBuffer<float> row_lse;
   cuda::DeviceBuffer<float> floor;  // lse of the score pass
+  // Of a call whose tokens come behind: what it leaves without them.
+  cuda::DeviceBuffer<float> old_lse;
+  cuda::DeviceBuffer<float> old_used;
+  cuda::DeviceBuffer<float> old_out;
   cuda::DeviceBuffer<float> ranks;
   cuda::DeviceBuffer<cuda::PartialHeader> headers;
   cuda::DeviceBuffer<float> partials;
   cuda::DeviceBuffer<std::uint32_t> arrivals;
   cuda::DeviceBuffer<std::uint32_t> ready;            // PanelReady words
-  cuda::DeviceBuffer<std::uint32_t> votes;            // AppendVote words
+  cuda::DeviceBuffer<unsigned long long> votes;       // AppendVote words
   cuda::DeviceBuffer<cuda::AttendedLength> attended;  // [max_sequences of the cache]
 
   cuda::TailBy tail_by = cuda::TailBy::kNone;  // tests set it; kNone: the call decides

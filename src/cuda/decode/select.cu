@@ -74,7 +74,7 @@ struct SelectGrid {
   // blocks: of the longest unit, now; a unit may have max_blocks.
   SelectGrid(int units, int blocks, const SelectArgs& args) {
     const int max_blocks = args.cache.max_blocks;
-    const bool appends = args.fresh.present != 0;
+    const bool appends = args.appends;
     while (cluster < kPortableClusterCtas && 2 * cluster * units <= kManyUnits &&
            blocks >= kManyBlocks && blocks > cluster * kBlocksEach) {
       cluster *= 2;
@@ -120,8 +120,12 @@ cudaError_t launch_select(const SelectArgs& args, int blocks, cudaStream_t strea
   const int units = args.shape.batch * args.cache.kv_heads;
   const SelectGrid grid(units, blocks, args);
   const bool cluster = grid.cluster > 1;
-  return launch_chained(select_kernel_for(args.fresh.present != 0, cluster), units * grid.cluster,
-                        grid.threads, grid.shared_bytes, stream, args, cluster ? grid.cluster : 0);
+  SelectArgs all = args;
+  all.readers = args.cache.kv_heads * grid.cluster;
+  int ctas = units * grid.cluster;
+  if (args.appends) ctas += (units + grid.cluster - 1) / grid.cluster * grid.cluster;
+  return launch_chained(select_kernel_for(args.appends, cluster), ctas, grid.threads,
+                        grid.shared_bytes, stream, all, cluster ? grid.cluster : 0);
 }
 
 cudaError_t launch_rank(const RankArgs& args, cudaStream_t stream) {

@@ -7,7 +7,7 @@
 // all thresholds are found by the same few instructions.
 #pragma once
 
-#include "cuda/decode/select_append.cuh"
+#include "cuda/decode/fresh_token.cuh"
 #include "cuda/decode/thresholds.cuh"
 
 namespace thriftattn::cuda {
@@ -25,7 +25,7 @@ class Classifier {
         v_(shared.search[kForV].key),
         anchor_(shared.search[kForAnchors].key),
         tail_end_(args.tau > 0 ? shared.search[kForTail].key : 0),
-        by_fate_(args.fates != nullptr) {}
+        by_fate_(args.tail_by_fate) {}
 
   [[nodiscard]] __device__ Place operator()(const BlockKey& key) const {
     const bool tail = by_fate_ ? (key.tail & BlockKey::kWasTail) != 0 : key.tail_key() < tail_end_;
@@ -150,7 +150,8 @@ __device__ inline void finish_sets(const SelectArgs& args, const SelectShared& s
   sets.anchors = sink + min(kMaxAnchors - sink, known - sink);
 }
 
-// kAppends: one token of each sequence is not counted by its length yet. This kernel appends it.
+// kAppends: one token of each sequence is not counted by its length yet. CTAs behind those that
+// choose append it, one a unit.
 template <bool kAppends, bool kCluster>
 __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
     select_kernel(const __grid_constant__ SelectArgs args) {
@@ -160,25 +161,37 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   auto* keys = reinterpret_cast<BlockKey*>(memory + select_keys_offset(kCluster));
   const int thread = static_cast<int>(threadIdx.x);
   const bool is_first_peer = Peers<kCluster>::rank() == 0;
+  const int index = static_cast<int>(blockIdx.x) / Peers<kCluster>::count();
+  if constexpr (kAppends) {
+    const int units = args.shape.batch * args.cache.kv_heads;
+    if (index >= units) {
+      const int unit = static_cast<int>(blockIdx.x) - units * Peers<kCluster>::count();
+      if (unit < units) append_unit(args, unit, shared.score, keys);
+      return;
+    }
+  }
+  const CallUnit unit(args.shape, args.cache.kv_heads, index);
+  const int sequence = args.shape.sequence[unit.entry];
+  const std::size_t cell = static_cast<std::size_t>(sequence) * args.cache.kv_heads + unit.kv_head;
+  if (unit.rows == 0) return;
+  const int key_threads = static_cast<int>(blockDim.x) - (kAppends ? kRowThreads : 0);
+  if constexpr (kAppends) {
+    if (thread >= key_threads) {
+      score_fresh(args, unit, shared.score);
+      ptx::named_barrier_arrive(kScoredBarrier,
+                                kRowThreads + 32 * min(unit.rows, key_threads / 32));
+    }
+  }
   for (int i = thread; i < (kThresholds + 2) * kDigits; i += static_cast<int>(blockDim.x)) {
     shared.digits[i / kDigits][i % kDigits] = 0;
   }
-  const CallShape& shape = args.shape;
-  const int call_unit = static_cast<int>(blockIdx.x) / Peers<kCluster>::count();
-  const int entry = call_unit / args.cache.kv_heads;
-  const int kv_head = call_unit % args.cache.kv_heads;
-  const int sequence = shape.sequence[entry];
-  const int rows = (shape.q_begin[entry + 1] - shape.q_begin[entry]) * shape.group;
-  const int tiles = (rows + kPanelRows - 1) / kPanelRows;
-  const int first_panel = shape.panel_begin[entry] + kv_head * tiles;
-  const std::size_t unit = static_cast<std::size_t>(sequence) * args.cache.kv_heads + kv_head;
-  if (rows == 0) return;
 
   int tokens;
+  bool has_room = false;  // for a fresh token
   if constexpr (kAppends) {
-    const FreshPlace place = FreshPlace::of(args, entry, kv_head);
-    tokens = place.length + (place.has_room(args) ? 1 : 0);
-    if (is_last_thread()) shared.fresh = {place, tokens, 0};
+    const FreshPlace place = FreshPlace::of(args, unit.entry, unit.kv_head);
+    tokens = place.tokens(args);
+    has_room = tokens > place.length;
   } else {
     tokens = __ldcg(args.cache.lengths + sequence);
   }
@@ -192,36 +205,23 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const int mine = min(run, n - begin);
   // The last warp has the fewest blocks.
   if (is_last_thread()) start_searches(args, n, sink, shared.search);
-  await_panels(args, first_panel, tiles, shared.panels);
-  if constexpr (kAppends) {
-    if (is_first_peer && is_row_thread() && !store_fresh_row(args, shared.fresh.place)) {
-      shared.fresh.refuses = 1;
-    }
+  if (thread < key_threads) {
+    await_panels(args, unit.first_panel, unit.panels, key_threads, shared.panels);
   }
-  make_keys(args, call_unit, first_panel, rows, sink + begin, mine, shared.panels, keys);
+  make_keys(args, index, unit, sink + begin, mine, key_threads, kAppends ? shared.score : nullptr,
+            has_room, shared.panels, keys);
   __syncthreads();
-  if constexpr (kAppends) {
-    if (is_last_warp()) __threadfence();  // of the stores, long before it votes
-  }
   find_thresholds<kCluster>(shared, sums, keys, mine, args.tau > 0, [&] {
     if constexpr (kAppends) {
-      if (is_first_peer && is_last_warp() && !shared.fresh.place.is_at_edge()) {
-        vote(args, shared.fresh);
-      }
+      if (is_last_thread()) ptx::add_release(args.votes + unit.entry, AppendVote::kRead);
     }
   });
-  UnitSets& sets = args.sets[unit];
+  UnitSets& sets = args.sets[cell];
   if (thread == 0 && is_first_peer) finish_sets(args, shared, known, sink, sets);
   write_list<kCluster>(shared, args, keys, mine, sink + begin, sink,
-                       args.lists + unit * args.cache.max_blocks, sets);
-  leave_panels(args, first_panel, is_first_peer ? tiles : 0);
+                       args.lists + cell * args.cache.max_blocks, sets);
+  leave_panels(args, unit.first_panel, is_first_peer ? unit.panels : 0);
   Peers<kCluster>::leave();
-  if constexpr (kAppends) {
-    if (is_first_peer && shared.fresh.place.is_at_edge()) {
-      append_to_unit(args, shared.fresh, keys);
-      if (is_last_warp()) vote(args, shared.fresh);
-    }
-  }
 }
 
 }  // namespace thriftattn::cuda

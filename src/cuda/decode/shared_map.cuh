@@ -13,8 +13,7 @@ namespace thriftattn::cuda {
 
 extern __shared__ __align__(128) std::byte decode_memory[];
 
-// Dynamic shared memory of a CTA: rings | labels | states | anchors | barriers | scratch |
-// new rows.
+// Dynamic shared memory of a CTA: rings | labels | states | anchors | barriers | scratch.
 template <class T>
 class SharedMap {
  public:
@@ -50,10 +49,6 @@ class SharedMap {
   [[nodiscard]] __device__ std::uint32_t* scratch() const {
     return reinterpret_cast<std::uint32_t*>(anchor(warps(), 0)) +
            warps() * (T::kKeyStages + T::kValueStages) * 2;
-  }
-  // A warp's new row.
-  [[nodiscard]] __device__ std::uint32_t* fresh(int warp) const {
-    return scratch() + T::kScratchWords + warp * T::kFreshWords;
   }
   [[nodiscard]] __device__ int warps() const { return threads_ / 32; }
 

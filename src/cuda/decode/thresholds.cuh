@@ -9,8 +9,8 @@
 
 #include "cuda/common/ptx.cuh"
 #include "cuda/decode/await_panels.cuh"
+#include "cuda/decode/fresh_token.cuh"
 #include "cuda/decode/peers.cuh"
-#include "cuda/decode/select_append.cuh"
 #include "cuda/decode/types.h"
 
 namespace thriftattn::cuda {
@@ -56,7 +56,7 @@ struct alignas(16) SelectShared {
   Search search[kThresholds];
   std::uint32_t counts[kCountWords][kMaxSelectThreads / 32];
   UnitPanels panels;
-  FreshShared fresh;  // where the kernel appends
+  float score[kMaxGroup];  // of a token that the kernel appends: see score_fresh()
   // With peers: what this one has in all, what those before it have, and what all have.
   std::uint32_t totals[kCountWords];
   std::uint32_t before[kCountWords];
@@ -133,12 +133,16 @@ __device__ inline void start_searches(const SelectArgs& args, int n, int sink,
   search[kForTail] = {0, static_cast<std::uint32_t>(args.tau * kMassUp) + 1};
 }
 
-// Keys of n blocks of unit `unit` of the call, from block `begin` on. All threads call it, behind
-// await_panels(); a thread's first loads are on their way while the lse are found.
-__device__ inline void make_keys(const SelectArgs& args, int unit, int first_panel, int rows,
-                                 int begin, int n, UnitPanels& panels, BlockKey* keys) {
-  const int threads = static_cast<int>(blockDim.x);
-  int i = static_cast<int>(threadIdx.x);
+// Keys of n blocks of a unit, number `index` of the call, from block `begin` on. All threads call
+// it, the first `threads` make keys, behind await_panels(); a thread's first loads are on their way
+// while the lse are found. fresh: see find_lses().
+__device__ inline void make_keys(const SelectArgs& args, int index, const CallUnit& unit, int begin,
+                                 int n, int threads, const float* fresh, bool has_room,
+                                 UnitPanels& panels, BlockKey* keys) {
+  const int rows = unit.rows;
+  const int first_panel = unit.first_panel;
+  const bool makes_keys = static_cast<int>(threadIdx.x) < threads;
+  int i = makes_keys ? static_cast<int>(threadIdx.x) : n;
   float4 masses{};
   float4 ahead{};
   if (i < n) {
@@ -149,7 +153,7 @@ __device__ inline void make_keys(const SelectArgs& args, int unit, int first_pan
       ahead = load_masses(args, first_panel, 0, begin + i + threads);
     }
   }
-  find_lses(args, first_panel, rows, panels);
+  if (makes_keys) find_lses(args, first_panel, rows, threads / 32, fresh, has_room, panels);
   __syncthreads();
   const float4* lses = reinterpret_cast<const float4*>(panels.lse);
   int loaded = 2;
@@ -157,7 +161,7 @@ __device__ inline void make_keys(const SelectArgs& args, int unit, int first_pan
   for (; i < n; i += threads) {
     const int block = begin + i;
     std::uint32_t tail = 0;
-    if (args.fates != nullptr) {
+    if (args.tail_by_fate) {
       const std::size_t cell =
           static_cast<std::size_t>(first_panel) * args.cache.max_blocks + block;
       if ((__ldcg(args.fates + cell) & kFateTail) != 0) tail = BlockKey::kWasTail;
@@ -175,7 +179,7 @@ __device__ inline void make_keys(const SelectArgs& args, int unit, int first_pan
     if (args.ranks == nullptr) {
       rank = log_key(ptx::log2_approx(c.rank));
     } else {
-      rank = score_key(args.ranks[static_cast<std::size_t>(unit) * args.cache.max_blocks + block]);
+      rank = score_key(args.ranks[static_cast<std::size_t>(index) * args.cache.max_blocks + block]);
     }
     keys[i] = {Search::kAll - 1 - rank, tail | log_key(ptx::log2_approx(c.largest))};
   }

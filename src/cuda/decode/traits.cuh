@@ -6,7 +6,6 @@
 #include <cstdint>
 
 #include "cuda/common/tile_layout.h"
-#include "cuda/decode/fresh_row.cuh"
 #include "cuda/decode/partition.cuh"
 #include "cuda/decode/walk.cuh"
 
@@ -27,17 +26,14 @@ struct States {
   }
 };
 
-// kAppend: the call appends the tokens that it attends from.
-template <int kDim, Phase kWhat, HighTier kHigh, bool kAppend = false>
+template <int kDim, Phase kWhat, HighTier kHigh>
 struct DecodeTraits {
   static constexpr int kHeadDim = kDim;
   static constexpr Phase kPhase = kWhat;
   static constexpr HighTier kTier = kHigh;
   static constexpr bool kNested = kTier == HighTier::kNested;
   static constexpr DeviceTileLayout kLayout{kDim};
-  static constexpr bool kAppends = kAppend;
   static constexpr bool kValues = kPhase != Phase::kScore;
-  static_assert(kValues || !kAppends);
   static constexpr bool kLowTier = kPhase != Phase::kDense;
 
   static_assert(kLowTier || !kNested, "a nested cache is dense where all of it is promoted");
@@ -64,17 +60,11 @@ struct DecodeTraits {
   static constexpr int kAnchorFloats =
       kPhase == Phase::kAttend ? (kWindowPanels + 1) * kPanelRows : 0;
   static constexpr int kScratchWords = 32;  // to add up over warps
-  static constexpr int kFreshWords = kAppends ? FreshRow<kDim>::kWords : 0;
 
   static constexpr int shared_bytes(int warps) {
     const int warp = kWarpBytes + (kKeyStages + kValueStages) * 8 +
-                     kKeyStages * static_cast<int>(sizeof(Item)) +
-                     (kAnchorFloats + kFreshWords) * 4;
+                     kKeyStages * static_cast<int>(sizeof(Item)) + kAnchorFloats * 4;
     return warps * warp + (kMaxPieces * States::kFloats + kScratchWords) * 4;
-  }
-  // Of the cluster kernel: a CTA has one panel, and one warp of it its new row.
-  static constexpr int cluster_shared_bytes(int warps) {
-    return shared_bytes(warps) - (warps - 1) * kFreshWords * 4;
   }
   // The share is static.
   static_assert(shared_bytes(kMaxWarps) + static_cast<int>(sizeof(Share)) + 128 <= 227 * 1024);

@@ -110,15 +110,6 @@ struct CallShape {
   std::int32_t panel_begin[kMaxSequences + 1] = {};  // panels of sequence i: kv head, then rows
 };
 
-// Tokens that a call appends, at most one a sequence, while their rows are not in the cache yet:
-// select appends them or, where there is none, the append that comes behind
-// (cache/short_append.cu). can_load_pairs() is true of them.
-struct FreshTokens {
-  std::int32_t present = 0;
-  ConstTensorView k;  // [tokens, kv_heads, head_dim]
-  ConstTensorView v;
-};
-
 // What the cut is measured by, below which a block is in the tail: the lse, or a part of this
 // step's mass, which is less.
 enum class TailBy : std::int32_t {
@@ -137,8 +128,24 @@ struct KeyPrefetch {
   float step = 0;  // from one page to the next, on all sequences' blocks one after the other
 };
 
-struct DecodeArgs {
-  CacheView cache;
+// A unit of a call: its place among the call's units gives the rest.
+struct CallUnit {
+  int entry;  // of the call's sequences
+  int kv_head;
+  int rows;
+  int panels;
+  int first_panel;
+
+  THRIFTATTN_HOST_DEVICE CallUnit(const CallShape& shape, int kv_heads, int unit)
+      : entry(unit / kv_heads),
+        kv_head(unit % kv_heads),
+        rows((shape.q_begin[entry + 1] - shape.q_begin[entry]) * shape.group),
+        panels((rows + kPanelRows - 1) / kPanelRows),
+        first_panel(shape.panel_begin[entry] + kv_head * panels) {}
+};
+
+// What goes into a call and comes out of it.
+struct CallRows {
   const void* q = nullptr;  // [tokens, q_heads, head_dim]
   DType q_type = DType::kF16;
   std::int64_t q_token_stride = 0;
@@ -147,9 +154,12 @@ struct DecodeArgs {
   DType out_type = DType::kF16;
   std::int64_t out_token_stride = 0;
   std::int64_t out_head_stride = 0;
-  float* lse = nullptr;            // [tokens, q_heads]
-  float scale_log2 = 0;            // softmax scale times log2(e)
-  FreshTokens fresh;               // not when scoring
+  float* lse = nullptr;  // [tokens, q_heads]
+  float scale_log2 = 0;  // softmax scale times log2(e)
+};
+
+struct DecodeArgs : CallRows {
+  CacheView cache;
   std::int32_t crossover = 0;      // sequences with fewer tokens are computed in the high tier
   std::int32_t sink = 0;           // scoring: whether block 0 is forced
   const UnitSets* sets = nullptr;  // [sequence ids, kv_heads]
@@ -162,41 +172,59 @@ struct DecodeArgs {
   float* masses = nullptr;        // [panels, max_blocks, 8], log2 of the sum of weights
   std::uint8_t* fates = nullptr;  // [panels, max_blocks], BlockFate bits
   float* row_lse = nullptr;       // [panels, 8], log2
+  float* row_used = nullptr;      // [panels, 8], part of the weights that met V; or nullptr
   SumSlots slots;
   PartialHeader* headers = nullptr;   // [slots.first_piece]
   float* partials = nullptr;          // [slots.end, 8 * head_dim]
   std::uint32_t* arrivals = nullptr;  // by panel or a group's slot, zero between calls
   std::uint32_t* ready = nullptr;     // [panels], PanelReady words, zero between calls; or nullptr
   CallShape shape;
-  NewPage new_page[kMaxSequences];  // of the sequences whose tokens are fresh
 };
 
-// From the masses of a call to the sets of the next.
-struct SelectArgs {
+// What an attend saw of a sequence, whose token may have been refused behind it.
+struct AttendedLength {
+  std::int32_t tokens = 0;
+  std::int32_t fresh = 0;  // of them, the last ones, that were not in the cache
+};
+
+// The call's own tokens, one of each sequence that has rows of q, which its attend has not seen.
+// They are added to what it left, and appended (fresh_token.cuh).
+struct FreshArgs {
   CacheView cache;
-  const float* masses = nullptr;   // [panels, max_blocks, 8]
-  const float* row_lse = nullptr;  // [panels, 8]
+  CallShape shape;
+  ConstTensorView k;  // [tokens, kv_heads, head_dim]; can_load_pairs() is true of k and v
+  ConstTensorView v;
+  Numerics numerics;
+  CallRows rows;                    // out and lse: with the tokens
+  const float* out = nullptr;       // [tokens, q_heads, head_dim], without, as attend left it
+  const float* row_lse = nullptr;   // [panels, 8], log2, as attend left it
+  const float* row_used = nullptr;  // [panels, 8], as attend left it; nullptr: all of the weights
+  float* new_row_lse = nullptr;     // [panels, 8], log2, with the tokens
+  float* masses = nullptr;  // [panels, max_blocks, 8], as attend left them, then with the tokens
+  std::uint8_t* fates = nullptr;        // [panels, max_blocks], likewise
+  unsigned long long* votes = nullptr;  // [max_sequences], AppendVote words, zero between calls
+  std::int32_t readers = 0;             // CTAs of a sequence that vote as readers of its length
+  AttendedLength* attended = nullptr;   // [sequence ids], what the call saw in the end
+  NewPage new_page[kMaxSequences];
+};
+
+// From the masses of a call to the sets of the next. With `appends`, tokens that are not in the
+// masses yet are added and appended by the way.
+struct SelectArgs : FreshArgs {
+  bool appends = false;
   // [panels]: by these words select knows when a panel of the kernel in front is done, and sets
   // them to 0. nullptr: it waits for that kernel to end.
   std::uint32_t* ready = nullptr;
   const PartialHeader* headers = nullptr;  // of that kernel
   const float* ranks = nullptr;  // [units, max_blocks] of another policy; nullptr: by mass
-  // Fates of the call, where it had a tail: which blocks the next one is expected to leave out, for
-  // its shares of bytes. nullptr: those below the threshold.
-  const std::uint8_t* fates = nullptr;  // [panels, max_blocks]
+  // Which blocks the next call is expected to leave out, for its shares of bytes: those that had
+  // this fate in this one, where it had a tail. Else those below the threshold.
+  bool tail_by_fate = false;
   UnitSets* sets = nullptr;
   std::uint16_t* lists = nullptr;
   Budget budget;  // kFraction or kCount
   float tau = 0;
   std::int32_t sink = 0;  // whether block 0 is forced
-  // One token of each sequence that its length does not count yet: this kernel appends them
-  // (select_append.cuh), and says in `attended` what its call saw.
-  FreshTokens fresh;
-  Numerics numerics;
-  std::uint32_t* votes = nullptr;      // [max_sequences], AppendVote words, zero between calls
-  AttendedLength* attended = nullptr;  // [sequence ids]
-  CallShape shape;
-  NewPage new_page[kMaxSequences];  // of the sequences whose tokens are fresh
 };
 
 }  // namespace thriftattn::cuda

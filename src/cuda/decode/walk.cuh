@@ -14,12 +14,8 @@ namespace thriftattn::cuda {
 template <class T>
 [[nodiscard]] __device__ inline std::size_t cell_of(const DecodeArgs& args, const PanelItems& items,
                                                     int block) {
-  int page = items.sequence;
-  if (T::kAppends && !T::kNested) {
-    page = args.new_page[items.entry].page_of(args.cache, items.sequence, block);
-  } else if (!T::kNested || !items.template is_open<T::kAppends>(block)) {
-    page = args.cache.page(items.sequence, block);
-  }
+  const bool open_rows = T::kNested && items.is_open(block);
+  const int page = open_rows ? items.sequence : args.cache.page(items.sequence, block);
   return args.cache.cell(page, items.kv_head);
 }
 
@@ -66,13 +62,6 @@ class Walk {
   // How many the warp has in this panel; before the first advance().
   [[nodiscard]] __device__ int items_of_warp() const {
     return is_dealt() ? (end_ - item_ + share_.step - 1) / share_.step : end_ - item_;
-  }
-  // Whether the block of a new token is among them.
-  [[nodiscard]] __device__ bool has_fresh() const {
-    if (items().fresh == 0 || at_anchor()) return false;
-    const int at = items().count[kBoth] - 1 - piece().shift[kBoth];
-    if (at < 0 || at >= piece().end[kBoth]) return false;
-    return !is_dealt() || dealt(at) % share_.step == warp();
   }
   // Only where has_item().
   [[nodiscard]] __device__ Item item() {
@@ -148,7 +137,7 @@ class Walk {
 
   __device__ void place(const PanelItems& panel, int block, int item_class) {
     packed_ = static_cast<std::uint32_t>(block) | static_cast<std::uint32_t>(item_class) << 14;
-    if (T::kNested && panel.template is_open<T::kAppends>(block)) packed_ |= Item::kOpenRows;
+    if (T::kNested && panel.is_open(block)) packed_ |= Item::kOpenRows;
     cell_ = static_cast<int>(cell_of<T>(args_, panel, block));
     if (T::kNested || item_class != kKeyOnly) return;
     const std::byte* tile =

@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecode128 = DecodeLaunch<128, HighTier::kRows16, false>::table();
+const DecodeKernels kDecode128 = DecodeLaunch<128, HighTier::kRows16>::table();
 
 }  // namespace thriftattn::cuda

@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecodeNested128 = DecodeLaunch<128, HighTier::kNested, false>::table();
+const DecodeKernels kDecodeNested128 = DecodeLaunch<128, HighTier::kNested>::table();
 
 }  // namespace thriftattn::cuda

@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecode256 = DecodeLaunch<256, HighTier::kRows16, false>::table();
+const DecodeKernels kDecode256 = DecodeLaunch<256, HighTier::kRows16>::table();
 
 }  // namespace thriftattn::cuda

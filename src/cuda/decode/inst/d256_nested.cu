@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecodeNested256 = DecodeLaunch<256, HighTier::kNested, false>::table();
+const DecodeKernels kDecodeNested256 = DecodeLaunch<256, HighTier::kNested>::table();
 
 }  // namespace thriftattn::cuda

@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecode64 = DecodeLaunch<64, HighTier::kRows16, false>::table();
+const DecodeKernels kDecode64 = DecodeLaunch<64, HighTier::kRows16>::table();
 
 }  // namespace thriftattn::cuda

@@ -4,6 +4,6 @@
 
 namespace thriftattn::cuda {
 
-const DecodeKernels kDecodeNested64 = DecodeLaunch<64, HighTier::kNested, false>::table();
+const DecodeKernels kDecodeNested64 = DecodeLaunch<64, HighTier::kNested>::table();
 
 }  // namespace thriftattn::cuda

@@ -1,9 +1,0 @@
-// SPDX-FileCopyrightText: 2026 The thriftattn authors
-// SPDX-License-Identifier: Apache-2.0
-#include "cuda/decode/launch.cuh"
-
-namespace thriftattn::cuda {
-
-const DecodeKernels kAppend256 = DecodeLaunch<256, HighTier::kRows16, true>::table();
-
-}  // namespace thriftattn::cuda
