@@ -60,7 +60,7 @@ void fill_q(const Problem& problem, int sequence, Random& random, Tensor& q) {
       const std::int64_t needle = position >= 0 ? random.below(position + 1) : 0;
       for (int d = 0; d < head_dim; ++d) {
         double x = random.gaussian();
-        if (shape.data == DataKind::kNeedles) {
+        if (shape.data == DataKind::kNeedles && position >= 0) {
           x = 0.7 * x + 0.8 * k.get((needle * shape.kv_heads + h / shape.group) * head_dim + d);
         }
         const bool leads = shape.data == DataKind::kSink || shape.data == DataKind::kRising;

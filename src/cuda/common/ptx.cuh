@@ -217,12 +217,9 @@ __device__ __forceinline__ void send16(std::uint32_t to, const float4& v, std::u
 
 // ---- Parts of a CTA.
 
-// `threads` of them, whole warps, meet at barrier 1 to 15; those that arrive do not wait.
+// `threads` of them, whole warps, meet at barrier 1 to 15.
 __device__ __forceinline__ void named_barrier(int barrier, int threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
-}
-__device__ __forceinline__ void named_barrier_arrive(int barrier, int threads) {
-  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
 }
 
 // ---- Order of kernels on a stream (programmatic dependent launch).

@@ -66,8 +66,14 @@ __device__ inline float lse_of(const PartialHeader* headers, int count, int row,
   return highest + ptx::log2_approx(sum);
 }
 
+// Where those that find lse, of `warps` a warp a row, meet the row threads that have scored a
+// token.
+__device__ inline void meet_scores(int rows, int warps) {
+  ptx::named_barrier(kScoredBarrier, kRowThreads + 32 * min(rows, warps));
+}
+
 // The lse of a unit's rows, behind await_panels(), with a fresh token's weights if there are any:
-// [rows] as log2, there when the row threads have arrived. A warp a row, the first `warps` call it.
+// [rows] as log2. A warp a row, the first `warps` call it.
 __device__ inline void find_lses(const SelectArgs& args, int first_panel, int rows, int warps,
                                  const float* fresh, bool has_room, UnitPanels& unit) {
   const int lane = static_cast<int>(threadIdx.x) & 31;
@@ -79,9 +85,7 @@ __device__ inline void find_lses(const SelectArgs& args, int first_panel, int ro
                     ? __ldcg(args.row_lse + first_panel * kPanelRows + row)
                     : lse_of(args.headers + parts.first(), parts.count(), row % kPanelRows, lane);
     if (fresh != nullptr) {
-      if (row == warp) {
-        ptx::named_barrier(kScoredBarrier, kRowThreads + 32 * min(rows, warps));
-      }
+      if (row == warp) meet_scores(rows, warps);
       if (has_room) lse = add_log2(lse, fresh[row]);
     }
     if (lane == 0) unit.lse[row] = lse;

@@ -175,17 +175,15 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const std::size_t cell = static_cast<std::size_t>(sequence) * args.cache.kv_heads + unit.kv_head;
   if (unit.rows == 0) return;
   const int key_threads = static_cast<int>(blockDim.x) - (kAppends ? kRowThreads : 0);
-  if constexpr (kAppends) {
-    if (thread >= key_threads) {
-      score_fresh(args, unit, shared.score);
-      ptx::named_barrier_arrive(kScoredBarrier,
-                                kRowThreads + 32 * min(unit.rows, key_threads / 32));
-    }
-  }
   for (int i = thread; i < (kThresholds + 2) * kDigits; i += static_cast<int>(blockDim.x)) {
     shared.digits[i / kDigits][i % kDigits] = 0;
   }
-
+  if constexpr (kAppends) {
+    if (thread >= key_threads) {
+      score_fresh(args, unit, shared.score);
+      meet_scores(unit.rows, key_threads / 32);
+    }
+  }
   int tokens;
   bool has_room = false;  // for a fresh token
   if constexpr (kAppends) {
@@ -203,8 +201,8 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const int run = (n + Peers<kCluster>::count() - 1) / Peers<kCluster>::count();
   const int begin = min(run * Peers<kCluster>::rank(), n);
   const int mine = min(run, n - begin);
-  // The last warp has the fewest blocks.
-  if (is_last_thread()) start_searches(args, n, sink, shared.search);
+  // The last of the warps that make keys has the fewest blocks.
+  if (thread == key_threads - 1) start_searches(args, n, sink, shared.search);
   if (thread < key_threads) {
     await_panels(args, unit.first_panel, unit.panels, key_threads, shared.panels);
   }
