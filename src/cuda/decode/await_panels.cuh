@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "cuda/common/ptx.cuh"
-#include "cuda/decode/fresh_token.cuh"
+#include "cuda/decode/fresh_rows.cuh"
 #include "cuda/decode/rows.cuh"
 #include "cuda/decode/types.h"
 

@@ -9,7 +9,6 @@
 
 #include "cuda/common/ptx.cuh"
 #include "cuda/decode/await_panels.cuh"
-#include "cuda/decode/fresh_token.cuh"
 #include "cuda/decode/peers.cuh"
 #include "cuda/decode/types.h"
 
