@@ -313,14 +313,15 @@ Chosen choose(const CudaAttendPlan::Impl& plan, const CudaKvCache& cache,
   args.cache = plan.last_cache;
   args.masses = plan.masses.data();
   args.row_lse = plan.row_lse.data();
-  args.fates = with_fates ? plan.fates.data() : nullptr;
+  args.fates = plan.fates.data();
+  args.tail_by_fate = with_fates;
   args.sets = buffer.sets.data();
   args.lists = buffer.lists.data();
   args.budget = selection.budget;
   args.tau = static_cast<float>(selection.tau);
   args.sink = 1;
   args.shape = plan.last;
-  EXPECT_EQ(cuda::launch_select(args, blocks, nullptr), cudaSuccess);
+  EXPECT_EQ(cuda::launch_select(args, blocks, plan.shape.shared_limit, nullptr), cudaSuccess);
   return {read_back<std::byte>(buffer.sets), read_back<std::byte>(buffer.lists)};
 }
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "cuda/decode/launch.h"
+
 namespace thriftattn::cuda {
 namespace {
 
@@ -66,6 +68,49 @@ TEST(PrefetchOfStep, TakesAnEighthWithinLimits) {
   EXPECT_EQ(prefetch_of_step(step_of(8, 2048)).pages, 315);  // 12 MiB
   // A page is never asked for in part.
   EXPECT_EQ(prefetch_of_step(step_of(1, 64, 4096)).pages, 0);
+}
+
+constexpr int kHopperShared = 227 * 1024;
+constexpr int kSmallShared = 99 * 1024;  // of compute capability 12.0
+
+SelectWork select_work(int units, int blocks, bool appends = false, int limit = kHopperShared) {
+  return {units, blocks, blocks + 4, 128, appends, limit};
+}
+
+// As timed in docs/kernels/sm90a.md.
+TEST(SelectGrid, OnHopper) {
+  EXPECT_EQ(select_grid(select_work(8, 512)).threads, 544);
+  EXPECT_EQ(select_grid(select_work(8, 512, true)).threads, 672);
+  EXPECT_EQ(select_grid(select_work(512, 128, true)).threads, 256);
+  EXPECT_EQ(select_grid(select_work(8, 2048)).cluster, 1);
+  EXPECT_EQ(select_grid(select_work(1, 15625)).cluster, 8);
+  EXPECT_EQ(select_grid(select_work(8, 15625)).cluster, 8);
+  EXPECT_EQ(select_grid(select_work(64, 15625)).cluster, 2);
+  EXPECT_EQ(select_grid(select_work(512, 15625)).cluster, 1);
+  // Two of few units are not on one SM.
+  EXPECT_GT(2 * select_grid(select_work(8, 512)).shared_bytes, kHopperShared);
+  EXPECT_LT(2 * select_grid(select_work(128, 512)).shared_bytes, kHopperShared);
+}
+
+// Whatever a unit may have: more of them than fit are shared by several CTAs.
+TEST(SelectGrid, FitsWhatTheDeviceHas) {
+  for (const int limit : {kSmallShared, kHopperShared}) {
+    for (const int units : {1, 8, 66, 133, 2048}) {
+      for (const int max_blocks : {1, 132, 2048, 9000, 16384}) {
+        for (const int head_dim : {64, 128, 256}) {
+          for (const bool appends : {false, true}) {
+            const SelectGrid grid =
+                select_grid({units, max_blocks, max_blocks, head_dim, appends, limit});
+            EXPECT_LE(grid.shared_bytes, limit) << units << ' ' << max_blocks << ' ' << head_dim;
+            EXPECT_GE(grid.shared_bytes * grid.cluster, 8 * max_blocks);
+            EXPECT_LE(grid.cluster, kPortableClusterCtas);
+            EXPECT_LE(grid.threads, 1024);
+          }
+        }
+      }
+    }
+  }
+  EXPECT_EQ(select_grid(select_work(512, 15625, false, kSmallShared)).cluster, 2);
 }
 
 }  // namespace

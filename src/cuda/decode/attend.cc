@@ -269,8 +269,9 @@ class Call {
       if (Status s = rank(); !s.ok()) return s;
       args.ranks = plan_.ranks.data();
     }
-    const Status s = to_status(launch_select(args, static_cast<int>(longest_blocks()), stream_),
-                               "select kernel");
+    const Status s = to_status(
+        launch_select(args, static_cast<int>(longest_blocks()), plan_.shape.shared_limit, stream_),
+        "select kernel");
     if (!s.ok() && ready_ != nullptr) {  // nobody has read the words
       cudaMemsetAsync(ready_, 0, static_cast<std::size_t>(plan_.ready.bytes()), stream_);
     }

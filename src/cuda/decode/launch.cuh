@@ -62,7 +62,7 @@ struct DecodeLaunch {
 
   static cudaError_t prepare(DecodeShape& shape) {
     int device = 0;
-    int shared_limit = 0;
+    int& shared_limit = shape.shared_limit;
     cudaError_t error = cudaGetDevice(&device);
     if (error == cudaSuccess) {
       error = cudaDeviceGetAttribute(&shape.ctas, cudaDevAttrMultiProcessorCount, device);

@@ -23,6 +23,7 @@ struct DecodeShape {
   int dense_warps = 0;
   int paired_warps = 0;              // in clusters: of CTAs of which an SM has two; 0: it has not
   int clusters[kClusterSizes] = {};  // of 2^i CTAs that run side by side
+  int shared_limit = 0;              // bytes of dynamic shared memory a CTA
 };
 
 struct DecodeKernels {
@@ -56,9 +57,28 @@ inline const DecodeKernels* decode_kernels(int head_dim, HighTier high_tier) {
   return nullptr;
 }
 
-cudaError_t prepare_select();
-// blocks: of the longest sequence, by which the work is cut; it may have grown since.
-cudaError_t launch_select(const SelectArgs& args, int blocks, cudaStream_t stream);
+// What select has to do, and what a CTA may have for it.
+struct SelectWork {
+  int units = 0;
+  int blocks = 0;      // of the longest unit; it may have grown since
+  int max_blocks = 0;  // that a unit may have
+  int head_dim = 0;
+  bool appends = false;
+  int shared_limit = 0;  // bytes of dynamic shared memory
+};
+// How a unit is worked at. Few units: as many CTAs and threads as help. Many: as many CTAs side by
+// side as there are units, but as many a unit as hold its keys.
+struct SelectGrid {
+  int cluster = 1;  // CTAs of a unit that choose
+  int threads = 256;
+  int shared_bytes = 0;
+};
+SelectGrid select_grid(const SelectWork& work);
+
+// shared_limit: the device's, as in SelectWork.
+cudaError_t prepare_select(int shared_limit);
+cudaError_t launch_select(const SelectArgs& args, int blocks, int shared_limit,
+                          cudaStream_t stream);
 
 // Tokens of a step that no select follows.
 cudaError_t prepare_append_fresh();

@@ -108,7 +108,7 @@ Result<CudaAttendPlan> CudaAttendPlan::create(const CudaKvCache& cache, int q_he
   if (Status s = cuda::to_status(impl->kernels->prepare(impl->shape), "decode kernels"); !s.ok()) {
     return s;
   }
-  cudaError_t error = cuda::prepare_select();
+  cudaError_t error = cuda::prepare_select(impl->shape.shared_limit);
   if (error == cudaSuccess) error = cuda::prepare_append_fresh();
   if (Status s = cuda::to_status(error, "kernels behind attend"); !s.ok()) return s;
   impl->slots = {impl->shape.ctas, impl->max_panels};

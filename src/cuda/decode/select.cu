@@ -64,61 +64,67 @@ __global__ void __launch_bounds__(kRankThreads) rank_kernel(const __grid_constan
     args.ranks[static_cast<std::size_t>(blockIdx.y) * args.cache.max_blocks + block] = rank;
 }
 
-// How a unit is worked at. Few units: as many CTAs and threads as help. Many: as many CTAs side by
-// side as there are units.
-struct SelectGrid {
-  int cluster = 1;  // CTAs of a unit
-  int threads = 256;
-  int shared_bytes = 0;
-
-  // blocks: of the longest unit, now; a unit may have max_blocks.
-  SelectGrid(int units, int blocks, const SelectArgs& args) {
-    const int max_blocks = args.cache.max_blocks;
-    const bool appends = args.appends;
-    while (cluster < kPortableClusterCtas && 2 * cluster * units <= kManyUnits &&
-           blocks >= kManyBlocks && blocks > cluster * kBlocksEach) {
-      cluster *= 2;
-    }
-    const int ctas = units * cluster;
-    const int wanted = ctas > 264 ? 256 : ctas > kManyUnits ? 512 : kMaxSelectThreads;
-    const int each = (max_blocks + cluster - 1) / cluster;
-    const int busy = (each + 31) / 32 * 32 + (appends ? kRowThreads : 0);
-    threads = std::min(wanted, std::max(256, busy));
-    shared_bytes = select_shared_bytes(each, cluster > 1);
-    if (appends) {
-      const int teams = append_teams_bytes(threads, args.cache.head_dim);
-      shared_bytes = std::max(shared_bytes, select_keys_offset(cluster > 1) + teams);
-    }
-    if (ctas <= kFewUnits) shared_bytes = std::max(shared_bytes, kHalfOfSm);
-  }
-};
-
 using SelectKernel = void (*)(SelectArgs);
 SelectKernel select_kernel_for(bool appends, bool cluster) {
   if (cluster) return appends ? select_kernel<true, true> : select_kernel<false, true>;
   return appends ? select_kernel<true, false> : select_kernel<false, false>;
 }
 
+// All that the kernels may ask for.
+constexpr int kMostSharedBytes = std::max(select_shared_bytes(kMaxBlocks, false), kHalfOfSm);
+static_assert(select_keys_offset(true) + append_teams_bytes(kMaxSelectThreads, kMaxHeadDim) <=
+              kMostSharedBytes);
+
 }  // namespace
 
-cudaError_t prepare_select() {
-  // For all plans: they share the functions.
-  constexpr int kBytes = std::max(select_shared_bytes(kMaxBlocks, false), kHalfOfSm);
-  static_assert(select_keys_offset(true) + append_teams_bytes(kMaxSelectThreads, kMaxHeadDim) <=
-                kBytes);
+SelectGrid select_grid(const SelectWork& work) {
+  SelectGrid grid;
+  const auto blocks_each = [&] { return (work.max_blocks + grid.cluster - 1) / grid.cluster; };
+  const auto keys_bytes = [&] { return select_shared_bytes(blocks_each(), grid.cluster > 1); };
+  const auto gains = [&] {
+    return 2 * grid.cluster * work.units <= kManyUnits && work.blocks >= kManyBlocks &&
+           work.blocks > grid.cluster * kBlocksEach;
+  };
+  while (grid.cluster < kPortableClusterCtas && (gains() || keys_bytes() > work.shared_limit)) {
+    grid.cluster *= 2;
+  }
+  const int ctas = work.units * grid.cluster;
+  const int wanted = ctas > 264 ? 256 : ctas > kManyUnits ? 512 : kMaxSelectThreads;
+  const int busy = (blocks_each() + 31) / 32 * 32 + (work.appends ? kRowThreads : 0);
+  grid.threads = std::min(wanted, std::max(256, busy));
+  grid.shared_bytes = keys_bytes();
+  if (work.appends) {
+    const int teams = append_teams_bytes(grid.threads, work.head_dim);
+    grid.shared_bytes = std::max(grid.shared_bytes, select_keys_offset(grid.cluster > 1) + teams);
+  }
+  if (ctas <= kFewUnits) {
+    grid.shared_bytes = std::max(grid.shared_bytes, std::min(kHalfOfSm, work.shared_limit));
+  }
+  return grid;
+}
+
+cudaError_t prepare_select(int shared_limit) {
+  // For all plans of a device: they share the functions.
   for (const bool appends : {false, true}) {
     for (const bool cluster : {false, true}) {
-      const cudaError_t error = cudaFuncSetAttribute(
-          select_kernel_for(appends, cluster), cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+      const cudaError_t error = cudaFuncSetAttribute(select_kernel_for(appends, cluster),
+                                                     cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                     std::min(kMostSharedBytes, shared_limit));
       if (error != cudaSuccess) return error;
     }
   }
   return cudaSuccess;
 }
 
-cudaError_t launch_select(const SelectArgs& args, int blocks, cudaStream_t stream) {
+cudaError_t launch_select(const SelectArgs& args, int blocks, int shared_limit,
+                          cudaStream_t stream) {
   const int units = args.shape.batch * args.cache.kv_heads;
-  const SelectGrid grid(units, blocks, args);
+  const SelectGrid grid = select_grid({.units = units,
+                                       .blocks = blocks,
+                                       .max_blocks = args.cache.max_blocks,
+                                       .head_dim = args.cache.head_dim,
+                                       .appends = args.appends,
+                                       .shared_limit = shared_limit});
   const bool cluster = grid.cluster > 1;
   SelectArgs all = args;
   all.readers = args.cache.kv_heads * grid.cluster;
