@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(kThreads)
     append_fresh_kernel(const __grid_constant__ FreshArgs args) {
   extern __shared__ __align__(16) std::byte memory[];
   __shared__ float score[kMaxGroup];
-  append_unit(args, static_cast<int>(blockIdx.x), score, memory);
+  append_unit(args, static_cast<int>(blockIdx.x), 0, score, memory);
 }
 
 }  // namespace

@@ -146,14 +146,15 @@ __device__ __noinline__ inline void refuse_token(const FreshArgs& args, const Fr
 // it ends the append: attend let this kernel start when it had no item left, and readers of the
 // length are waited for. They have lower indices, so they began before. A warp calls it, behind a
 // fence behind a barrier behind the stores. Gives whether it is to refuse the token.
-__device__ inline bool vote(const FreshArgs& args, const FreshPlace& place, bool refuses) {
+__device__ inline bool vote(const FreshArgs& args, const FreshPlace& place, int readers,
+                            bool refuses) {
   unsigned long long* word = args.votes + place.entry;
   const auto mine = AppendVote::kOne + (refuses ? AppendVote::kRefused : 0);
   unsigned long long others = 0;
   if (threadIdx.x % 32 == 0) others = atomicAdd(word, mine);
   AppendVote all(__shfl_sync(~0u, others, 0) + mine);
   if (all.count() < args.cache.kv_heads) return false;
-  while (all.reads() < args.readers) all = AppendVote(ptx::load_acquire(word));
+  while (all.reads() < readers) all = AppendVote(ptx::load_acquire(word));
   __syncwarp();
   *word = 0;
   const int tokens = place.tokens(args);
@@ -168,14 +169,14 @@ __device__ inline bool vote(const FreshArgs& args, const FreshPlace& place, bool
   return false;
 }
 
-// What a CTA does for a unit of the call. All threads call it; score: [kMaxGroup], shared, as
-// memory is, of append_teams_bytes().
+// What a CTA does for a unit of the call. readers: CTAs of the sequence that vote as readers of its
+// length. All threads call it; score: [kMaxGroup], shared, as memory is, of append_teams_bytes().
 //
 // It begins when attend is about to end, and ends behind it, so that its own way counts: warps of
 // different tasks take their first steps side by side, and each thread adds its item once before
 // it can, without a result, to have the code, the constants and the token's values at hand.
-__device__ __forceinline__ void append_unit(const FreshArgs& args, int index, float* score,
-                                            void* memory) {
+__device__ __forceinline__ void append_unit(const FreshArgs& args, int index, int readers,
+                                            float* score, void* memory) {
   const CallUnit unit(args.shape, args.cache.kv_heads, index);
   if (unit.rows == 0) return;
   const FreshPlace place = FreshPlace::of(args, unit.entry, unit.kv_head);
@@ -205,7 +206,7 @@ __device__ __forceinline__ void append_unit(const FreshArgs& args, int index, fl
       const bool refuses = __syncthreads_or(!good) != 0;
       if (is_last_warp()) {
         __threadfence();
-        is_refused = vote(args, place, refuses);
+        is_refused = vote(args, place, readers, refuses);
       }
       ptx::wait_for_previous_kernel();
       has_ended = true;

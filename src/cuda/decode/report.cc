@@ -135,20 +135,19 @@ Status report(const CudaAttendPlan& plan, CudaStream stream, AttendReport* repor
   if (Status s = read_outcome(p, static_cast<cudaStream_t>(stream.handle), outcome); !s.ok()) {
     return s;
   }
-  for (int i = 0; i < p.last.batch; ++i) {
-    const int rows = (p.last.q_begin[i + 1] - p.last.q_begin[i]) * p.last.group;
-    const int tiles = (rows + kPanelRows - 1) / kPanelRows;
-    const std::int64_t blocks = kv::blocks_of(outcome.attended[i].tokens);
-    for (int local = 0; local < p.kv_heads * tiles; ++local) {
-      const int panel = p.last.panel_begin[i] + local;
-      const int first_row = local % tiles * kPanelRows;
-      const PanelPlace place{i, local / tiles, first_row, std::min(kPanelRows, rows - first_row)};
+  for (int index = 0; index < p.last.batch * p.kv_heads; ++index) {
+    const CallUnit unit(p.last, p.kv_heads, index);
+    const AttendedLength attended = outcome.attended[unit.entry];
+    const std::int64_t blocks = kv::blocks_of(attended.tokens);
+    for (int first_row = 0; first_row < unit.rows; first_row += kPanelRows) {
+      const int panel = unit.first_panel + first_row / kPanelRows;
+      const PanelPlace place{unit.entry, unit.kv_head, first_row,
+                             std::min(kPanelRows, unit.rows - first_row)};
       const std::size_t cell = static_cast<std::size_t>(panel) * p.max_blocks;
       const std::uint8_t* fates = outcome.fates.data() + cell;
       if (report != nullptr) {
         add_report(p, place, outcome.masses.data() + cell * kPanelRows,
-                   outcome.row_lse.data() + panel * kPanelRows, fates, outcome.attended[i],
-                   *report);
+                   outcome.row_lse.data() + panel * kPanelRows, fates, attended, *report);
       }
       if (trace != nullptr) add_trace(p.last, place, fates, blocks, *trace);
     }

@@ -126,12 +126,10 @@ cudaError_t launch_select(const SelectArgs& args, int blocks, int shared_limit,
                                        .appends = args.appends,
                                        .shared_limit = shared_limit});
   const bool cluster = grid.cluster > 1;
-  SelectArgs all = args;
-  all.readers = args.cache.kv_heads * grid.cluster;
   int ctas = units * grid.cluster;
   if (args.appends) ctas += (units + grid.cluster - 1) / grid.cluster * grid.cluster;
   return launch_chained(select_kernel_for(args.appends, cluster), ctas, grid.threads,
-                        grid.shared_bytes, stream, all, cluster ? grid.cluster : 0);
+                        grid.shared_bytes, stream, args, cluster ? grid.cluster : 0);
 }
 
 cudaError_t launch_rank(const RankArgs& args, cudaStream_t stream) {

@@ -166,7 +166,8 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
     const int units = args.shape.batch * args.cache.kv_heads;
     if (index >= units) {
       const int unit = static_cast<int>(blockIdx.x) - units * Peers<kCluster>::count();
-      if (unit < units) append_unit(args, unit, shared.score, keys);
+      const int readers = args.cache.kv_heads * Peers<kCluster>::count();
+      if (unit < units) append_unit(args, unit, readers, shared.score, keys);
       return;
     }
   }

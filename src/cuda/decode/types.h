@@ -203,7 +203,6 @@ struct FreshArgs {
   float* masses = nullptr;  // [panels, max_blocks, 8], as attend left them, then with the tokens
   std::uint8_t* fates = nullptr;        // [panels, max_blocks], likewise
   unsigned long long* votes = nullptr;  // [max_sequences], AppendVote words, zero between calls
-  std::int32_t readers = 0;             // CTAs of a sequence that vote as readers of its length
   AttendedLength* attended = nullptr;   // [sequence ids], what the call saw in the end
   NewPage new_page[kMaxSequences];
 };
