@@ -161,7 +161,8 @@ TEST_P(CudaCApi, AppendAndAttendIsAppendThenAttend) {
     thriftattn_cuda_attend_state_free(state);
   }
   // A token that comes behind is added with a weight that is not rounded.
-  EXPECT_THAT(results[1], ::testing::Pointwise(::testing::FloatNear(1e-4f), results[0]));
+  EXPECT_THAT(results[1],
+              ::testing::Pointwise(::testing::NanSensitiveFloatNear(1e-4f), results[0]));
 }
 
 INSTANTIATE_TEST_SUITE_P(HighTiers, CudaCApi, ::testing::ValuesIn(kBothTiers), name_of_param);

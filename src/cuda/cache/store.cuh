@@ -135,34 +135,52 @@ struct AppendPiece {
   }
 };
 
+// The high-tier rows of a part of a block.
+template <int kHeadDim>
+__device__ std::byte* high_rows(const CacheView& view, int sequence, int page,
+                                const BlockPart& to) {
+  return (to.part == Part::kKeys ? view.high_k : view.high_v) +
+         view.rows_cell(sequence, page, to.head) *
+             static_cast<std::size_t>(DeviceTileLayout{kHeadDim}.high_bytes());
+}
+
+// Gathers a block's rows up to the last new one. Ends with a barrier.
+template <int kHeadDim>
+__device__ void gather_block(const AppendInput& args, const BlockPart& to, const NewRows& fresh,
+                             const std::byte* high, AppendScratch<kHeadDim>& scratch) {
+  Team::sync();  // the last block's rows are read
+  gather_rows(to.part == Part::kKeys ? args.k : args.v, to.part, to.head, fresh, high,
+              scratch.rows);
+  Team::sync();
+}
+
+// Seals a block whose rows are gathered, all of them.
+template <int kHeadDim>
+__device__ void seal_gathered(const AppendInput& args, int page, const BlockPart& to,
+                              AppendScratch<kHeadDim>& scratch) {
+  const std::size_t cell = args.view.cell(page, to.head);
+  if (to.part == Part::kKeys) {
+    seal_keys(scratch.rows, args.view, cell, args.numerics, to.share, scratch.seal);
+  } else {
+    seal_values(scratch.rows, args.view, cell, args.numerics, to.share, scratch.seal);
+  }
+}
+
 template <int kHeadDim>
 __device__ void append_to_block(const AppendInput& args, int sequence, int page,
                                 const BlockPart& to, const NewRows& fresh,
                                 AppendScratch<kHeadDim>& scratch) {
-  const CacheView& view = args.view;
-  const DeviceTileLayout layout{kHeadDim};
-  const std::size_t cell = view.cell(page, to.head);
-  const bool keys = to.part == Part::kKeys;
   const bool fills = fresh.last == kBlockTokens;
-  std::byte* high =
-      (keys ? view.high_k : view.high_v) +
-      view.rows_cell(sequence, page, to.head) * static_cast<std::size_t>(layout.high_bytes());
-  Team::sync();  // the last block's rows are read
-  gather_rows(keys ? args.k : args.v, to.part, to.head, fresh, high, scratch.rows);
-  Team::sync();
-  if (to.share.index == 0 && !(fills && view.nested())) {
+  std::byte* high = high_rows<kHeadDim>(args.view, sequence, page, to);
+  gather_block(args, to, fresh, high, scratch);
+  if (to.share.index == 0 && !(fills && args.view.nested())) {
     if (fresh.first == 0) {
       write_whole_tile(scratch.rows, to.part, fresh.last, high);
     } else {
       write_new_rows(scratch.rows, to.part, fresh, high);
     }
   }
-  if (!fills) return;
-  if (keys) {
-    seal_keys(scratch.rows, view, cell, args.numerics, to.share, scratch.seal);
-  } else {
-    seal_values(scratch.rows, view, cell, args.numerics, to.share, scratch.seal);
-  }
+  if (fills) seal_gathered(args, page, to, scratch);
 }
 
 template <int kHeadDim>

@@ -22,14 +22,8 @@ struct UnitPanels {
   alignas(16) float lse[kMaxUnitRows];  // log2, by row
 };
 
-// Barriers of the threads that make keys, and of those among them that find lse and the ones that
-// score a fresh token.
-inline constexpr int kReadyBarrier = 1;
-inline constexpr int kScoredBarrier = 2;
-
-// Until all that the panels from `first` on were cut into is there. The CTA's first `threads` call
-// it.
-__device__ inline void await_panels(const SelectArgs& args, int first, int panels, int threads,
+// Until all that the panels from `first` on were cut into is there. All threads call it.
+__device__ inline void await_panels(const SelectArgs& args, int first, int panels,
                                     UnitPanels& unit) {
   const int panel = static_cast<int>(threadIdx.x);
   if (args.ready == nullptr) ptx::wait_for_previous_kernel();
@@ -42,7 +36,7 @@ __device__ inline void await_panels(const SelectArgs& args, int first, int panel
     }
     unit.ready[panel] = ready.word();
   }
-  ptx::named_barrier(kReadyBarrier, threads);
+  __syncthreads();
 }
 
 // Of a panel's row, over the parts that it was cut into. A warp calls it; all lanes get it.
@@ -66,12 +60,6 @@ __device__ inline float lse_of(const PartialHeader* headers, int count, int row,
   return highest + ptx::log2_approx(sum);
 }
 
-// Where those that find lse, of `warps` a warp a row, meet the row threads that have scored a
-// token.
-__device__ inline void meet_scores(int rows, int warps) {
-  ptx::named_barrier(kScoredBarrier, kRowThreads + 32 * min(rows, warps));
-}
-
 // The lse of a unit's rows, behind await_panels(), with a fresh token's weights if there are any:
 // [rows] as log2. A warp a row, the first `warps` call it.
 __device__ inline void find_lses(const SelectArgs& args, int first_panel, int rows, int warps,
@@ -84,10 +72,7 @@ __device__ inline void find_lses(const SelectArgs& args, int first_panel, int ro
     float lse = parts.count() == 0
                     ? __ldcg(args.row_lse + first_panel * kPanelRows + row)
                     : lse_of(args.headers + parts.first(), parts.count(), row % kPanelRows, lane);
-    if (fresh != nullptr) {
-      if (row == warp) meet_scores(rows, warps);
-      if (has_room) lse = add_log2(lse, fresh[row]);
-    }
+    if (fresh != nullptr && has_room) lse = add_log2(lse, fresh[row]);
     if (lane == 0) unit.lse[row] = lse;
   }
 }

@@ -92,29 +92,32 @@ __device__ inline AppendInput append_input(const FreshArgs& args) {
 }
 
 template <int kHeadDim>
-__device__ void append_parts(const FreshArgs& args, const FreshPlace& place, void* memory) {
+__device__ void seal_parts(const FreshArgs& args, const FreshPlace& place, void* memory) {
   const int teams = append_teams(static_cast<int>(blockDim.x));
   if (Team::index() >= teams) return;
   auto& scratch = static_cast<AppendScratch<kHeadDim>*>(memory)[Team::index()];
   const AppendInput input = append_input(args);
-  const NewRows row{place.slot(), place.slot() + 1, place.token};
+  const NewRows row{place.slot(), kBlockTokens, place.token};
+  const int page = place.page(args);
 #pragma unroll 1
   for (int part = Team::index(); part < 2; part += teams) {
-    append_to_block<kHeadDim>(input, place.sequence, place.page(args),
-                              BlockPart::of(2 * place.kv_head + part, {}), row, scratch);
+    const BlockPart to = BlockPart::of(2 * place.kv_head + part, {});
+    gather_block(input, to, row, high_rows<kHeadDim>(args.cache, place.sequence, page, to),
+                 scratch);
+    seal_gathered(input, page, to, scratch);
   }
 }
 
-// Seals the unit's block that its token fills. All threads call it; memory: shared, of
-// append_teams_bytes(). Ends with a barrier.
+// Seals the unit's block that its token, whose row is stored, fills. All threads call it; memory:
+// shared, of append_teams_bytes(). Ends with a barrier.
 __device__ __noinline__ inline void seal_block(const FreshArgs& args, const FreshPlace& place,
                                                void* memory) {
   if (args.cache.head_dim == 64) {
-    append_parts<64>(args, place, memory);
+    seal_parts<64>(args, place, memory);
   } else if (args.cache.head_dim == 128) {
-    append_parts<128>(args, place, memory);
+    seal_parts<128>(args, place, memory);
   } else {
-    append_parts<256>(args, place, memory);
+    seal_parts<256>(args, place, memory);
   }
   __syncthreads();
 }

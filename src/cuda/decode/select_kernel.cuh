@@ -180,10 +180,7 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
     shared.digits[i / kDigits][i % kDigits] = 0;
   }
   if constexpr (kAppends) {
-    if (thread >= key_threads) {
-      score_fresh(args, unit, shared.score);
-      meet_scores(unit.rows, key_threads / 32);
-    }
+    if (thread >= key_threads) score_fresh(args, unit, shared.score);
   }
   int tokens;
   bool has_room = false;  // for a fresh token
@@ -204,9 +201,7 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const int mine = min(run, n - begin);
   // The last of the warps that make keys has the fewest blocks.
   if (thread == key_threads - 1) start_searches(args, n, sink, shared.search);
-  if (thread < key_threads) {
-    await_panels(args, unit.first_panel, unit.panels, key_threads, shared.panels);
-  }
+  await_panels(args, unit.first_panel, unit.panels, shared.panels);
   make_keys(args, index, unit, sink + begin, mine, key_threads, kAppends ? shared.score : nullptr,
             has_room, shared.panels, keys);
   __syncthreads();
