@@ -7,7 +7,6 @@
 #include <cstdint>
 
 #include "cuda/common/ptx.cuh"
-#include "cuda/decode/fresh_rows.cuh"
 #include "cuda/decode/rows.cuh"
 #include "cuda/decode/types.h"
 
@@ -22,8 +21,14 @@ struct UnitPanels {
   alignas(16) float lse[kMaxUnitRows];  // log2, by row
 };
 
-// Until all that the panels from `first` on were cut into is there. All threads call it.
-__device__ inline void await_panels(const SelectArgs& args, int first, int panels,
+// Barriers of the threads that make keys, and of the others.
+inline constexpr int kReadyBarrier = 1;
+inline constexpr int kOthersBarrier = 2;
+
+// Until all that the panels from `first` on were cut into is there. The first `threads` call it,
+// and one a panel asks: a lane of each warp would take .3 to 1 us from those that still work on
+// one. The others need not wait, and call pass_panels().
+__device__ inline void await_panels(const SelectArgs& args, int first, int panels, int threads,
                                     UnitPanels& unit) {
   const int panel = static_cast<int>(threadIdx.x);
   if (args.ready == nullptr) ptx::wait_for_previous_kernel();
@@ -36,8 +41,11 @@ __device__ inline void await_panels(const SelectArgs& args, int first, int panel
     }
     unit.ready[panel] = ready.word();
   }
-  __syncthreads();
+  ptx::named_barrier(kReadyBarrier, threads);
 }
+// Nobody waits for anything here: compute-sanitizer's racecheck counts the barriers of each warp,
+// and takes what comes behind for unordered where one has met fewer than another.
+__device__ inline void pass_panels(int threads) { ptx::named_barrier(kOthersBarrier, threads); }
 
 // Of a panel's row, over the parts that it was cut into. A warp calls it; all lanes get it.
 __device__ inline float lse_of(const PartialHeader* headers, int count, int row, int lane) {
@@ -60,19 +68,18 @@ __device__ inline float lse_of(const PartialHeader* headers, int count, int row,
   return highest + ptx::log2_approx(sum);
 }
 
-// The lse of a unit's rows, behind await_panels(), with a fresh token's weights if there are any:
-// [rows] as log2. A warp a row, the first `warps` call it.
+// The lse of a unit's rows, [rows] as log2, behind await_panels(). A warp a row, the first `warps`
+// call it.
 __device__ inline void find_lses(const SelectArgs& args, int first_panel, int rows, int warps,
-                                 const float* fresh, bool has_room, UnitPanels& unit) {
+                                 UnitPanels& unit) {
   const int lane = static_cast<int>(threadIdx.x) & 31;
   const int warp = static_cast<int>(threadIdx.x) / 32;
 #pragma unroll 1
   for (int row = warp; row < rows; row += warps) {
     const PanelReady parts(unit.ready[row / kPanelRows]);
-    float lse = parts.count() == 0
-                    ? __ldcg(args.row_lse + first_panel * kPanelRows + row)
-                    : lse_of(args.headers + parts.first(), parts.count(), row % kPanelRows, lane);
-    if (fresh != nullptr && has_room) lse = add_log2(lse, fresh[row]);
+    const float lse = parts.count() == 0 ? __ldcg(args.row_lse + first_panel * kPanelRows + row)
+                                         : lse_of(args.headers + parts.first(), parts.count(),
+                                                  row % kPanelRows, lane);
     if (lane == 0) unit.lse[row] = lse;
   }
 }

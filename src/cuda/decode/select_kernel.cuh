@@ -176,12 +176,15 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const std::size_t cell = static_cast<std::size_t>(sequence) * args.cache.kv_heads + unit.kv_head;
   if (unit.rows == 0) return;
   const int key_threads = static_cast<int>(blockDim.x) - (kAppends ? kRowThreads : 0);
-  for (int i = thread; i < (kThresholds + 2) * kDigits; i += static_cast<int>(blockDim.x)) {
-    shared.digits[i / kDigits][i % kDigits] = 0;
-  }
+  const bool makes_keys = thread < key_threads;
   if constexpr (kAppends) {
-    if (thread >= key_threads) score_fresh(args, unit, shared.score);
+    if (!makes_keys) {
+      pass_panels(kRowThreads);
+      score_fresh(args, unit, shared.score);
+    }
   }
+  const int zeros = makes_keys ? (kThresholds + 2) * kDigits : 0;
+  for (int i = thread; i < zeros; i += key_threads) shared.digits[i / kDigits][i % kDigits] = 0;
   int tokens;
   bool has_room = false;  // for a fresh token
   if constexpr (kAppends) {
@@ -201,7 +204,9 @@ __global__ void __launch_bounds__(kMaxSelectThreads, kCluster ? 1 : 0)
   const int mine = min(run, n - begin);
   // The last of the warps that make keys has the fewest blocks.
   if (thread == key_threads - 1) start_searches(args, n, sink, shared.search);
-  await_panels(args, unit.first_panel, unit.panels, shared.panels);
+  if (makes_keys) {
+    await_panels(args, unit.first_panel, unit.panels, key_threads, shared.panels);
+  }
   make_keys(args, index, unit, sink + begin, mine, key_threads, kAppends ? shared.score : nullptr,
             has_room, shared.panels, keys);
   __syncthreads();

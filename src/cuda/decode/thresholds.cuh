@@ -9,6 +9,7 @@
 
 #include "cuda/common/ptx.cuh"
 #include "cuda/decode/await_panels.cuh"
+#include "cuda/decode/fresh_rows.cuh"
 #include "cuda/decode/peers.cuh"
 #include "cuda/decode/types.h"
 
@@ -134,9 +135,10 @@ __device__ inline void start_searches(const SelectArgs& args, int n, int sink,
 
 // Keys of n blocks of a unit, number `index` of the call, from block `begin` on. All threads call
 // it, the first `threads` make keys, behind await_panels(); a thread's first loads are on their way
-// while the lse are found. fresh: see find_lses().
+// while the lse are found. score: of the rows by a token that nobody has counted yet, where it has
+// room; the other threads have written it. Or nullptr.
 __device__ inline void make_keys(const SelectArgs& args, int index, const CallUnit& unit, int begin,
-                                 int n, int threads, const float* fresh, bool has_room,
+                                 int n, int threads, const float* score, bool has_room,
                                  UnitPanels& panels, BlockKey* keys) {
   const int rows = unit.rows;
   const int first_panel = unit.first_panel;
@@ -152,8 +154,13 @@ __device__ inline void make_keys(const SelectArgs& args, int index, const CallUn
       ahead = load_masses(args, first_panel, 0, begin + i + threads);
     }
   }
-  if (makes_keys) find_lses(args, first_panel, rows, threads / 32, fresh, has_room, panels);
+  if (makes_keys) find_lses(args, first_panel, rows, threads / 32, panels);
   __syncthreads();
+  if (score != nullptr) {
+    const int row = static_cast<int>(threadIdx.x);
+    if (row < rows && has_room) panels.lse[row] = add_log2(panels.lse[row], score[row]);
+    __syncthreads();
+  }
   const float4* lses = reinterpret_cast<const float4*>(panels.lse);
   int loaded = 2;
 #pragma unroll 1
