@@ -35,7 +35,7 @@ struct DecodeTimes {
   std::vector<float> out;        // [q_heads, head_dim] of the first sequence in that step
 };
 
-// A token appended to each sequence: the mean over a block's worth of them, so one seal is in it.
+// A token appended to each sequence: means over a block's worth of them, so one seal is in it.
 struct AppendTimes {
   double step_us = 0;     // of a step that does not
   double in_step_us = 0;  // what one takes longer that appends its tokens
