@@ -43,13 +43,13 @@ THRIFTATTN_HOST_DEVICE inline std::uint8_t encode_scale(float scale) {
 template <class Group>
 THRIFTATTN_HOST_DEVICE double encode_codes(const float* x, Group& group) {
   const float scale = e4m3_to_float(group.scale);
+  const E2m1Rounding rounding(scale);
   double squares[kScaleGroup];
   for (int i = 0; i < kScaleGroup; ++i) {
     const float magnitude = std::fabs(x[i]);
-    const E2m1Magnitude rounded = e2m1_magnitude(magnitude, scale);
-    const double error = magnitude - 0.5f * static_cast<float>(rounded.twice) * scale;
-    group.set_code(i, static_cast<std::uint32_t>(rounded.code) |
-                          std::bit_cast<std::uint32_t>(x[i]) >> 31 << 3);
+    const std::uint32_t code = rounding.code(magnitude);
+    const double error = magnitude - e2m1_magnitude(code) * scale;
+    group.set_code(i, code | std::bit_cast<std::uint32_t>(x[i]) >> 31 << 3);
     squares[i] = error * error;
   }
   for (int half = kScaleGroup / 2; half > 0; half /= 2) {

@@ -41,6 +41,10 @@ TEST(E2m1, RoundsToTheNearestAndSaturates) {
     EXPECT_EQ(float_to_e2m1(-x), 8 + want) << x;
   }
   EXPECT_EQ(float_to_e2m1(1e30f), 7);
+  const E2m1Rounding rounding(1.0f);
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(rounding.count(nan), 0);
+  EXPECT_EQ(rounding.search(nan), 0);
   EXPECT_EQ(float_to_e2m1(-std::numeric_limits<float>::infinity()), 15);
 }
 
@@ -50,9 +54,9 @@ TEST(E2m1, ScaledRoundingIsThatOfTheExactQuotientForEveryScale) {
     std::vector<double> scaled;
     for (const double magnitude : kMagnitudes) scaled.push_back(magnitude * scale);
     for (const float x : testing::boundary_values(scaled)) {
-      const E2m1Magnitude got = e2m1_magnitude(x, scale);
-      ASSERT_EQ(got.code, testing::nearest_even(scaled, x)) << x << " / " << scale;
-      ASSERT_EQ(got.twice, 2 * kMagnitudes[got.code]);
+      const E2m1Rounding rounding(scale);
+      ASSERT_EQ(rounding.count(x), testing::nearest_even(scaled, x)) << x << " / " << scale;
+      ASSERT_EQ(rounding.search(x), rounding.count(x)) << x << " / " << scale;
     }
   }
 }
