@@ -41,7 +41,24 @@ __device__ inline TileElement tile_element(DeviceTileLayout layout, Part part, i
   return part == Part::kKeys ? layout.high_k_element(chunk, i) : layout.high_v_element(chunk, i);
 }
 
-// New rows as halves into shared memory, zeros behind them, and old ones where `old_too`.
+// The first `count` rows of a block, which are stored, into shared memory.
+template <int kHeadDim>
+__device__ void gather_stored(Part part, const std::byte* high, int count,
+                              BlockRows<kHeadDim>& rows) {
+  const DeviceTileLayout layout{kHeadDim};
+  for (int chunk = Team::thread(); chunk < layout.high_bytes() / 16; chunk += kAppendThreads) {
+    const uint4 loaded = reinterpret_cast<const uint4*>(high)[chunk];
+    const std::uint32_t words[4] = {loaded.x, loaded.y, loaded.z, loaded.w};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const TileElement at = tile_element(layout, part, chunk, i);
+      if (at.token >= count) continue;
+      rows.half[at.token][at.dim] = static_cast<std::uint16_t>(words[i / 2] >> 16 * (i % 2));
+    }
+  }
+}
+
+// New rows as halves into shared memory, and old ones where the block is filled.
 template <int kHeadDim>
 __device__ void gather_rows(const ConstTensorView& input, Part part, int head, const NewRows& fresh,
                             const std::byte* high, BlockRows<kHeadDim>& rows) {
@@ -56,17 +73,7 @@ __device__ void gather_rows(const ConstTensorView& input, Part part, int head, c
     }
   });
   if (fresh.first == 0 || fresh.last < kBlockTokens) return;
-  const DeviceTileLayout layout{kHeadDim};
-  for (int chunk = thread; chunk < layout.high_bytes() / 16; chunk += kAppendThreads) {
-    const uint4 loaded = reinterpret_cast<const uint4*>(high)[chunk];
-    const std::uint32_t words[4] = {loaded.x, loaded.y, loaded.z, loaded.w};
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const TileElement at = tile_element(layout, part, chunk, i);
-      if (at.token >= fresh.first) continue;
-      rows.half[at.token][at.dim] = static_cast<std::uint16_t>(words[i / 2] >> 16 * (i % 2));
-    }
-  }
+  gather_stored(part, high, fresh.first, rows);
 }
 
 // The first rows of a block bring zeros for all slots behind them.
@@ -144,16 +151,6 @@ __device__ std::byte* high_rows(const CacheView& view, int sequence, int page,
              static_cast<std::size_t>(DeviceTileLayout{kHeadDim}.high_bytes());
 }
 
-// Gathers a block's rows up to the last new one. Ends with a barrier.
-template <int kHeadDim>
-__device__ void gather_block(const AppendInput& args, const BlockPart& to, const NewRows& fresh,
-                             const std::byte* high, AppendScratch<kHeadDim>& scratch) {
-  Team::sync();  // the last block's rows are read
-  gather_rows(to.part == Part::kKeys ? args.k : args.v, to.part, to.head, fresh, high,
-              scratch.rows);
-  Team::sync();
-}
-
 // Seals a block whose rows are gathered, all of them.
 template <int kHeadDim>
 __device__ void seal_gathered(const AppendInput& args, int page, const BlockPart& to,
@@ -172,7 +169,10 @@ __device__ void append_to_block(const AppendInput& args, int sequence, int page,
                                 AppendScratch<kHeadDim>& scratch) {
   const bool fills = fresh.last == kBlockTokens;
   std::byte* high = high_rows<kHeadDim>(args.view, sequence, page, to);
-  gather_block(args, to, fresh, high, scratch);
+  Team::sync();  // the last block's rows are read
+  gather_rows(to.part == Part::kKeys ? args.k : args.v, to.part, to.head, fresh, high,
+              scratch.rows);
+  Team::sync();
   if (to.share.index == 0 && !(fills && args.view.nested())) {
     if (fresh.first == 0) {
       write_whole_tile(scratch.rows, to.part, fresh.last, high);

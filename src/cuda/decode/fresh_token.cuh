@@ -96,15 +96,15 @@ __device__ void seal_parts(const FreshArgs& args, const FreshPlace& place, void*
   const int teams = append_teams(static_cast<int>(blockDim.x));
   if (Team::index() >= teams) return;
   auto& scratch = static_cast<AppendScratch<kHeadDim>*>(memory)[Team::index()];
-  const AppendInput input = append_input(args);
-  const NewRows row{place.slot(), kBlockTokens, place.token};
   const int page = place.page(args);
 #pragma unroll 1
   for (int part = Team::index(); part < 2; part += teams) {
     const BlockPart to = BlockPart::of(2 * place.kv_head + part, {});
-    gather_block(input, to, row, high_rows<kHeadDim>(args.cache, place.sequence, page, to),
-                 scratch);
-    seal_gathered(input, page, to, scratch);
+    Team::sync();  // the last part's rows are read
+    gather_stored(to.part, high_rows<kHeadDim>(args.cache, place.sequence, page, to), kBlockTokens,
+                  scratch.rows);
+    Team::sync();
+    seal_gathered(append_input(args), page, to, scratch);
   }
 }
 
