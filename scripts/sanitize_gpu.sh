@@ -8,7 +8,7 @@ usage() {
 usage: scripts/sanitize_gpu.sh BIN_DIRECTORY
 
 Runs compute-sanitizer's memcheck, initcheck, synccheck and racecheck over a reduced set of the GPU
-tests in BIN_DIRECTORY (build/cuda/bin), in some 3 minutes on an H100. Says what each found in a
+tests in BIN_DIRECTORY (build/cuda/bin), in some 2 minutes on an H100. Says what each found in a
 line; exits with 1 if one found something or a test failed, with 77 where there is no device.
 HELP
 }

@@ -4,7 +4,7 @@
 // bit for bit, since the codec is the same code, sums in double run in the same order, and nothing
 // is contracted. Only their places differ (common/tile_layout.h).
 //
-// A thread quantises groups of 16: 4 head_dim groups each of K and V, about 900 instructions a
+// A thread quantises groups of 16: 4 head_dim groups each of K and V, some 850 instructions a
 // group, and nested as many again for what that leaves. That, and not the bytes, is what the time
 // goes to.
 #pragma once
