@@ -27,8 +27,9 @@ QUICK = [(8, 131072), (8, 32768), (1, 131072), (1, 32768), (64, 8192), (1, 8192)
 LENGTHS = [(batch, kv_len) for batch in (1, 8, 64)
            for kv_len in (1024, 8192, 32768, 131072)
            if batch * kv_len <= 1 << 20]
-OF_OURS = ("us_keep", "us_step", "us_alone", "promoted_share", "mass_covered", "mass_covered_keep", "mass_tail",
-           "error", "error_scratch")
+OF_OURS = ("us_keep", "us_step", "us_seal", "us_among", "us_step_among", "us_alone",
+           "promoted_share", "mass_covered", "mass_covered_keep", "mass_tail", "error",
+           "error_scratch")
 SHARES = ("share_50", "share_90", "share_99", "share_999")
 SHAPES = [(32, 8, 128), (64, 8, 128), (32, 8, 64), (9, 3, 64), (8, 4, 256)]
 
@@ -130,7 +131,9 @@ def rows_of(data, arms, peer, copy, model):
               f"{row['ratio_to_cudnn']:5.2f}x  {100 * row['share_of_copy']:4.0f} % of copy  "
               f"tail {row['tail_share']:.2f}{keep}", flush=True)
         if "us_step" in row:
-            print(f"{'':35} {100 * row['us'] / row['us_step']:.1f} % of a step", flush=True)
+            print(f"{'':35} {100 * row['us'] / row['us_step']:.1f} % of a step; among other kernels "
+                  f"{row['us_among']:.1f} us, {100 * row['us_among'] / row['us_step_among']:.1f} %; "
+                  f"a seal {row['us_seal']:.0f} us", flush=True)
         if "mass_covered" in row:
             print(f"{'':35} mass covered {100 * row['mass_covered']:.1f} %, kept sets "
                   f"{100 * row['mass_covered_keep']:.1f} %; error {row['error']:.1e}, from scratch "

@@ -87,9 +87,11 @@ void print_arm(const char* name, const DecodeTimes& times) {
 void print_append(const char* name, const DataShape& shape, int batch,
                   const AppendTimes& times) {
   std::printf(
-      "{\"arm\": \"%s\", \"us\": %.2f, \"us_spread\": 0, \"us_step\": %.2f, \"us_alone\": %.2f, \"bytes\": %lld, "
+      "{\"arm\": \"%s\", \"us\": %.2f, \"us_spread\": 0, \"us_step\": %.2f, \"us_seal\": %.2f, "
+      "\"us_among\": %.2f, \"us_step_among\": %.2f, \"us_alone\": %.2f, \"bytes\": %lld, "
       "\"tail_share\": 0}\n",
-      name, times.in_step_us, times.step_us, times.alone_us,
+      name, times.steps.in_step_us, times.steps.step_us, times.steps.seal_us,
+      times.other_code.in_step_us, times.other_code.step_us, times.alone_us,
       static_cast<long long>(batch) * shape.kv_heads * shape.head_dim * 4);
 }
 

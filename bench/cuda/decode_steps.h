@@ -35,11 +35,19 @@ struct DecodeTimes {
   std::vector<float> out;        // [q_heads, head_dim] of the first sequence in that step
 };
 
-// A token appended to each sequence: means over a block's worth of them, so one seal is in it.
+// A token appended to each sequence: means over a block's worth of them, so one seal is in it. Steps
+// that append and steps that do not each follow their own kind.
 struct AppendTimes {
-  double step_us = 0;     // of a step that does not
-  double in_step_us = 0;  // what one takes longer that appends its tokens
-  double alone_us = 0;    // a graph of nothing else, with what it takes to start one
+  // What is in front of a step, but for the flush of L2: the step before it, or that and other
+  // kernels' code (other_code.h).
+  struct Among {
+    double step_us = 0;     // of a step that does not append
+    double in_step_us = 0;  // what one takes longer that appends its tokens
+    double seal_us = 0;     // what the longest of these takes longer than their median
+  };
+  Among steps;
+  Among other_code;
+  double alone_us = 0;  // a graph of nothing else, with what it takes to start one
 };
 
 // Device memory is held until the program ends.
