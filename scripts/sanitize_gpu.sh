@@ -47,14 +47,16 @@ check() {
   local begin=$SECONDS result=clean
   "$tool" --tool "$1" --error-exitcode 9 --print-limit 5 "$bin/$2" --gtest_brief=1 \
     "--gtest_filter=$3" >"$log" 2>&1 || result=FAILED
-  grep -qE 'PASSED +\] +[1-9]' "$log" || result=FAILED  # a filter that meets no test is no proof
+  # A tool that did not attach, warnings, and a filter that meets no test are no proof.
+  grep -qE 'ERROR SUMMARY: 0 errors|RACECHECK SUMMARY: 0 hazards' "$log" || result=FAILED
+  grep -qE 'PASSED +\] +[1-9]' "$log" || result=FAILED
   echo "$1, $2 $3: $result in $((SECONDS - begin)) s"
   [ "$result" = clean ] && return
   status=1
-  grep -E '^=========|FAILED|PASSED' "$log" | head -n 40
+  grep -m 40 -E '^=========|FAILED|PASSED' "$log" || tail -n 5 "$log"
 }
 
-# Tokens behind attend, sets that are carried, clusters, replays.
+# Tokens behind attend, sets that are carried, clusters of attend, replays.
 readonly appends='*AppendAndAttend.Refused*:*OutMay*'
 readonly steps='*StepsWithAStateGive*:*ACaptured*'
 for each in memcheck initcheck synccheck; do

@@ -43,7 +43,7 @@ struct AppendTimes {
   struct Among {
     double step_us = 0;     // of a step that does not append
     double in_step_us = 0;  // what one takes longer that appends its tokens
-    double seal_us = 0;     // what the longest of these takes longer than their median
+    double seal_us = 0;     // what the one that seals takes longer than their median
   };
   Among steps;
   Among other_code;

@@ -1,9 +1,9 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
 // Seals one block of one kv head, K or V, with one team of threads: the same values as kv/seal.cc,
-// bit for bit, since the codec is the same code (but that it searches for a code where the host
-// counts, numeric/e2m1.h), sums in double run in the same order, and nothing is contracted. Their
-// places differ (common/tile_layout.h).
+// bit for bit, since the codec is the same code (but how it finds a code and its value,
+// numeric/e2m1.h), sums in double run in the same order, and nothing is contracted. Their places
+// differ (common/tile_layout.h).
 //
 // A thread quantises groups of 16: 4 head_dim groups each of K and V, some 850 instructions a
 // group, and nested as many again for what that leaves. That, and not the bytes, is what the time
