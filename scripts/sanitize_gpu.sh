@@ -2,6 +2,8 @@
 # SPDX-FileCopyrightText: 2026 The thriftattn authors
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
 
 usage() {
   cat <<'HELP'
@@ -11,11 +13,6 @@ Runs compute-sanitizer's memcheck, initcheck, synccheck and racecheck over a red
 tests in BIN_DIRECTORY (build/cuda/bin), in some 2 minutes on an H100. Says what each found in a
 line; exits with 1 if one found something or a test failed, with 77 where there is no device.
 HELP
-}
-
-fail() {
-  echo "sanitize_gpu.sh: $*" >&2
-  exit 2
 }
 
 case ${1:-} in
@@ -30,10 +27,10 @@ case ${1:-} in
 esac
 readonly bin=$1
 for test in cuda_attend_test cuda_cache_test; do
-  [ -x "$bin/$test" ] || fail "no $test in $bin; build the preset cuda"
+  [ -x "$bin/$test" ] || usage_error "no $test in $bin; build the preset cuda"
 done
 tool=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
-[ -x "$tool" ] || fail "compute-sanitizer is not installed; it comes with the CUDA toolkit"
+[ -x "$tool" ] || usage_error "compute-sanitizer is not installed; it comes with the CUDA toolkit"
 if ! nvidia-smi >/dev/null 2>&1; then
   echo "skipped: no CUDA device"
   exit 77

@@ -79,6 +79,11 @@ struct NewPage {
                                                      int at) const {
     return at < view.max_blocks && page_of(view, sequence, at) >= 0;
   }
+  // Into the sequence's block table, if there is one.
+  THRIFTATTN_HOST_DEVICE void enter(const CacheView& view, int sequence) const {
+    if (block < 0) return;
+    view.block_table[static_cast<std::size_t>(sequence) * view.max_blocks + block] = page;
+  }
 };
 
 }  // namespace thriftattn::cuda

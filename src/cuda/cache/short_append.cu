@@ -144,10 +144,7 @@ __device__ void append_sequence(const AppendArgs& args) {
     store_rows<kHeadDim>(args, call.rows(block), cell);
   }
   if (threadIdx.x != 0) return;
-  if (entry.new_page.block >= 0) {
-    const std::size_t row = static_cast<std::size_t>(entry.sequence) * args.view.max_blocks;
-    args.view.block_table[row + entry.new_page.block] = entry.new_page.page;
-  }
+  entry.new_page.enter(args.view, entry.sequence);
   if (refused) {
     record_fault(args, entry.sequence, first_key);
   } else {

@@ -153,13 +153,13 @@ __device__ std::byte* high_rows(const CacheView& view, int sequence, int page,
 
 // Seals a block whose rows are gathered, all of them.
 template <int kHeadDim>
-__device__ void seal_gathered(const AppendInput& args, int page, const BlockPart& to,
-                              AppendScratch<kHeadDim>& scratch) {
-  const std::size_t cell = args.view.cell(page, to.head);
+__device__ void seal_gathered(const CacheView& view, const Numerics& numerics, int page,
+                              const BlockPart& to, AppendScratch<kHeadDim>& scratch) {
+  const std::size_t cell = view.cell(page, to.head);
   if (to.part == Part::kKeys) {
-    seal_keys(scratch.rows, args.view, cell, args.numerics, to.share, scratch.seal);
+    seal_keys(scratch.rows, view, cell, numerics, to.share, scratch.seal);
   } else {
-    seal_values(scratch.rows, args.view, cell, args.numerics, to.share, scratch.seal);
+    seal_values(scratch.rows, view, cell, numerics, to.share, scratch.seal);
   }
 }
 
@@ -180,7 +180,7 @@ __device__ void append_to_block(const AppendInput& args, int sequence, int page,
       write_new_rows(scratch.rows, to.part, fresh, high);
     }
   }
-  if (fills) seal_gathered(args, page, to, scratch);
+  if (fills) seal_gathered(args.view, args.numerics, page, to, scratch);
 }
 
 template <int kHeadDim>

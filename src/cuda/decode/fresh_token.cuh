@@ -87,10 +87,6 @@ __device__ inline bool store_row(const FreshArgs& args, const FreshPlace& place,
   return good;
 }
 
-__device__ inline AppendInput append_input(const FreshArgs& args) {
-  return {args.cache, args.k, args.v, args.numerics};
-}
-
 template <int kHeadDim>
 __device__ void seal_parts(const FreshArgs& args, const FreshPlace& place, void* memory) {
   const int teams = append_teams(static_cast<int>(blockDim.x));
@@ -104,7 +100,7 @@ __device__ void seal_parts(const FreshArgs& args, const FreshPlace& place, void*
     gather_stored(to.part, high_rows<kHeadDim>(args.cache, place.sequence, page, to), kBlockTokens,
                   scratch.rows);
     Team::sync();
-    seal_gathered(append_input(args), page, to, scratch);
+    seal_gathered(args.cache, args.numerics, page, to, scratch);
   }
 }
 
@@ -125,7 +121,7 @@ __device__ __noinline__ inline void seal_block(const FreshArgs& args, const Fres
 // A token that is refused: keeps the first fault, and takes back what rows were stored. A warp
 // calls it.
 __device__ __noinline__ inline void refuse_token(const FreshArgs& args, const FreshPlace& place) {
-  const AppendInput input = append_input(args);
+  const AppendInput input{args.cache, args.k, args.v, args.numerics};
   const bool has_room = place.has_room(args);
   const int lane = static_cast<int>(threadIdx.x) & 31;
   std::uint64_t key = find_fault(input, place.token);
@@ -162,11 +158,7 @@ __device__ inline bool vote(const FreshArgs& args, const FreshPlace& place, int 
   *word = 0;
   const int tokens = place.tokens(args);
   args.attended[place.sequence] = {tokens, tokens - place.length};
-  const NewPage& page = args.new_page[place.entry];
-  if (page.block >= 0) {
-    const std::size_t row = static_cast<std::size_t>(place.sequence) * args.cache.max_blocks;
-    args.cache.block_table[row + page.block] = page.page;
-  }
+  args.new_page[place.entry].enter(args.cache, place.sequence);
   if (all.is_refused() || tokens == place.length) return true;
   args.cache.lengths[place.sequence] = tokens;
   return false;
