@@ -41,7 +41,7 @@ class Sass(unittest.TestCase):
         return kernel
 
     def problems(self, **what):
-        budget = check_sass.Budget(168, needs=check_sass.DECODE)
+        budget = check_sass.Budget(168, needs=check_sass.DECODE, code_kb=0.25)
         return "\n".join(check_sass.problems(self.kernel(**what), budget))
 
     def test_good_kernel_passes(self):
@@ -60,6 +60,7 @@ class Sass(unittest.TestCase):
             "CALL in the main loop": {"code": changed(5, "CALL.ABS.NOINC R14")},
             "no UBLKCP": {"code": changed(1, "NOP")},
             "no HMMA": {"code": changed(4, "FFMA R4, R8, R12, R4")},
+            "288 bytes of code, at most 0.25 KB": {"code": [*GOOD, "NOP", "NOP"]},
             "no loop": {"code": [line for line in GOOD if "BRA" not in line]},
         }
         for want, what in cases.items():
