@@ -87,10 +87,6 @@ class ClusterWarp {
         lane_(static_cast<int>(threadIdx.x) & 31) {
     ask();
     rows_.load(args_, items_, lane_);
-    if (lane_ < 4) {  // which leave_piece() adds to: there is no tail
-      map_.states(warp()).sum(0)[2 * lane_] = 0;
-      map_.states(warp()).sum(0)[2 * lane_ + 1] = 0;
-    }
 #pragma unroll
     for (int i = 0; i < Math::kSteps; ++i) {
 #pragma unroll

@@ -14,6 +14,7 @@ template <int kHeadDim, HighTier kTier>
 struct DecodeLaunch {
   using Score = DecodeTraits<kHeadDim, Phase::kScore, kTier>;
   using Attend = DecodeTraits<kHeadDim, Phase::kAttend, kTier>;
+  using AttendTail = DecodeTraits<kHeadDim, Phase::kAttend, kTier, true>;
   // Nested, every block still has a low tile: attend with all of them forced.
   static constexpr Phase kDense = kTier == HighTier::kNested ? Phase::kAttend : Phase::kDense;
   using Dense = DecodeTraits<kHeadDim, kDense, kTier>;
@@ -86,6 +87,9 @@ struct DecodeLaunch {
     if (error == cudaSuccess) {
       error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);
     }
+    if (error == cudaSuccess) {  // first: it needs more
+      error = prepare_one<AttendTail>(decode_kernel<AttendTail>, shared_limit, shape.attend_warps);
+    }
     if (error == cudaSuccess) {
       error = prepare_one<Attend>(decode_kernel<Attend>, shared_limit, shape.attend_warps);
     }
@@ -103,7 +107,9 @@ struct DecodeLaunch {
     return launch<Score>(args, shape.ctas, shape.score_warps, stream);
   }
   static cudaError_t attend(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream) {
-    return launch<Attend>(args, shape.ctas, shape.attend_warps, stream);
+    return args.tail == TailBy::kNone
+               ? launch<Attend>(args, shape.ctas, shape.attend_warps, stream)
+               : launch<AttendTail>(args, shape.ctas, shape.attend_warps, stream);
   }
 
   static cudaError_t dense(const DecodeArgs& args, const DecodeShape& shape, cudaStream_t stream) {

@@ -45,7 +45,7 @@ __device__ inline void leave_piece(const DecodeArgs& args, const SharedMap<T>& m
       const int row = 2 * lane + c;
       const States state = map.states(piece);
       state.reference(0)[row] = row < items.rows ? rows.reference[c] : kNoReference;
-      state.sum(0)[row] += rows.sum[c];  // the tail's is there already
+      state.sum(0)[row] = (T::kTail ? state.sum(0)[row] : 0) + rows.sum[c];  // the tail's is there
       state.used(0)[row] = rows.sum[c];
     }
   }

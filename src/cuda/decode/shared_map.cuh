@@ -13,7 +13,8 @@ namespace thriftattn::cuda {
 
 extern __shared__ __align__(128) std::byte decode_memory[];
 
-// Dynamic shared memory of a CTA: rings | labels | states | anchors | barriers | scratch.
+// Dynamic shared memory of a CTA: rings | labels | states | anchors, with a tail | barriers |
+// scratch.
 template <class T>
 class SharedMap {
  public:
@@ -33,7 +34,7 @@ class SharedMap {
   [[nodiscard]] __device__ Item* labels(int warp) const {
     return reinterpret_cast<Item*>(decode_memory + warps() * T::kWarpBytes) + warp * T::kKeyStages;
   }
-  // Of pieces. While a warp is at one, `sum` is that of the tail's weights.
+  // Of pieces. With a tail, while a warp is at one, `sum` is that of the tail's weights.
   [[nodiscard]] __device__ States states(int piece) const {
     return States{reinterpret_cast<float*>(labels(warps()))}.from(piece);
   }
