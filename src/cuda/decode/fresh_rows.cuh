@@ -151,8 +151,7 @@ class FreshItem {
 
   __device__ void write(const FreshArgs& args) const {
     if (!is_state_) {
-      store_output(args.rows, out_at_, out_.x);
-      store_output(args.rows, out_at_ + 1, out_.y);
+      store_outputs(args.rows, out_at_, 1, out_.x, out_.y);
       return;
     }
     if (args.rows.lse != nullptr) args.rows.lse[row_of_call_] = lse_ * kLn2;

@@ -58,13 +58,16 @@ __device__ inline void leave_piece(const DecodeArgs& args, const SharedMap<T>& m
   }
 }
 
-// Where a row of a panel lies in a tensor of the call.
-__device__ inline std::int64_t row_offset(const DecodeArgs& args, const PanelItems& items, int row,
-                                          std::int64_t token_stride, std::int64_t head_stride) {
+// Where a row of a panel lies in a tensor of the call. The quotient is exact: both are small.
+__device__ __forceinline__ std::int64_t row_offset(const DecodeArgs& args, const PanelItems& items,
+                                                   int row, std::int64_t token_stride,
+                                                   std::int64_t head_stride) {
+  static_assert(kMaxGroup * kMaxQueryTokens <= 512);
   const int unit_row = items.first_row + row;
-  const std::int64_t token = args.shape.q_begin[items.entry] + unit_row / args.shape.group;
-  const std::int64_t head = items.kv_head * args.shape.group + unit_row % args.shape.group;
-  return token * token_stride + head * head_stride;
+  const int token = static_cast<int>(
+      __fdividef(static_cast<float>(unit_row) + 0.5f, static_cast<float>(args.shape.group)));
+  const int head = items.kv_head * args.shape.group + unit_row - token * args.shape.group;
+  return (args.shape.q_begin[items.entry] + token) * token_stride + head * head_stride;
 }
 
 // Where the two rows of a lane lie in the output. Absent ones are left out.
@@ -81,14 +84,8 @@ class OutputRows {
   }
   // A lane's step, from its sums and what the rows' sums are to be multiplied by.
   __device__ void write(const float4& sum, float even, float odd) const {
-    if (present_ > 0) {
-      store_output(args_, to_[0], sum.x * even);
-      store_output(args_, to_[0] + 8, sum.z * even);
-    }
-    if (present_ > 1) {
-      store_output(args_, to_[1], sum.y * odd);
-      store_output(args_, to_[1] + 8, sum.w * odd);
-    }
+    if (present_ > 0) store_outputs(args_, to_[0], 8, sum.x * even, sum.z * even);
+    if (present_ > 1) store_outputs(args_, to_[1], 8, sum.y * odd, sum.w * odd);
   }
 
  private:
@@ -374,27 +371,30 @@ class Merge {
         write_lse(args_, panel.items, panel.place.panel, from_the_end(), all);
       }
     }
+    if (!T::kValues || at >= kElements) return;
+    StepSum total;
+    int begin = 0;
+    // One loop over elements and, of each, the parts, so that what is unrolled is there once.
 #pragma unroll 1
-    while (T::kValues && at < kElements) {
-      StepSum total;
-#pragma unroll 1
-      for (int begin = 0;;) {
+    while (true) {
 #pragma unroll
-        for (int i = 0; i < kAtOnce; ++i) {
-          if (begin + i < count) total.add(batch[i], states, begin + i, at);
+      for (int i = 0; i < kAtOnce; ++i) {
+        if (begin + i < count) total.add(batch[i], states, begin + i, at);
+      }
+      begin += kAtOnce;
+      if (begin >= count) {
+        if (is_group) {
+          __stcg(partial_sums<T>(args_, parts.to) + at, total.sums);
+        } else {
+          total.write(args_, panel.items, at);
         }
-        begin += kAtOnce;
-        if (begin >= count) break;
-        load(batch, from + begin * kElements, count - begin);
+        at += threads_;
+        if (at >= kElements) return;
+        from += threads_;
+        total = {};
+        begin = 0;
       }
-      if (is_group) {
-        __stcg(partial_sums<T>(args_, parts.to) + at, total.sums);
-      } else {
-        total.write(args_, panel.items, at);
-      }
-      at += threads_;
-      from += threads_;
-      load(batch, from, at < kElements ? count : 0);
+      load(batch, from + begin * kElements, count - begin);
     }
   }
 

@@ -8,20 +8,29 @@
 
 #include <cstdint>
 
+#include "cuda/common/ptx.cuh"
 #include "cuda/decode/types.h"
 
 namespace thriftattn::cuda {
 
 inline constexpr float kLn2 = 0.693147180559945f;  // lse are log2 inside, and natural logs outside
 
-__device__ inline void store_output(const CallRows& rows, std::int64_t at, float value) {
+// Two values, the second `apart` behind the first.
+__device__ __forceinline__ void store_outputs(const CallRows& rows, std::int64_t at, int apart,
+                                              float first, float second) {
   if (rows.out_type == DType::kF32) {
-    static_cast<float*>(rows.out)[at] = value;
-  } else if (rows.out_type == DType::kF16) {
-    static_cast<__half*>(rows.out)[at] = __float2half_rn(value);
-  } else {
-    static_cast<__nv_bfloat16*>(rows.out)[at] = __float2bfloat16_rn(value);
+    float* to = static_cast<float*>(rows.out) + at;
+    to[0] = first;
+    to[apart] = second;
+    return;
   }
+  const __nv_bfloat162 rounded = __floats2bfloat162_rn(first, second);
+  const std::uint32_t pair = rows.out_type == DType::kF16
+                                 ? ptx::pack_half2(first, second)
+                                 : *reinterpret_cast<const std::uint32_t*>(&rounded);
+  auto* to = static_cast<std::uint16_t*>(rows.out) + at;
+  to[0] = static_cast<std::uint16_t>(pair);
+  to[apart] = static_cast<std::uint16_t>(pair >> 16);
 }
 
 }  // namespace thriftattn::cuda
