@@ -75,7 +75,16 @@ struct DecodeLaunch {
     shape.score_warps = Score::kMaxWarps;
     shape.attend_warps = Attend::kMaxWarps;
     shape.dense_warps = Dense::kMaxWarps;
-    if constexpr (kHasCluster) {  // first: with its masses it needs more than dense
+    if (error == cudaSuccess) {
+      error = prepare_one<Score>(decode_kernel<Score>, shared_limit, shape.score_warps);
+    }
+    if (error == cudaSuccess) {  // before the other one: it needs more
+      error = prepare_one<AttendTail>(decode_kernel<AttendTail>, shared_limit, shape.attend_warps);
+    }
+    if (error == cudaSuccess) {
+      error = prepare_one<Attend>(decode_kernel<Attend>, shared_limit, shape.attend_warps);
+    }
+    if constexpr (kHasCluster) {  // before dense: with its masses it needs more
       if (error == cudaSuccess) {
         error = prepare_one<Dense>(cluster_kernel<Dense>, shared_limit, shape.dense_warps);
       }
@@ -84,17 +93,9 @@ struct DecodeLaunch {
         error = find_paired_warps<Dense>(shape.dense_warps, shape.paired_warps);
       }
     }
+    // Last: nested it is Attend's kernel, which the other one may have left fewer warps.
     if (error == cudaSuccess) {
       error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);
-    }
-    if (error == cudaSuccess) {  // first: it needs more
-      error = prepare_one<AttendTail>(decode_kernel<AttendTail>, shared_limit, shape.attend_warps);
-    }
-    if (error == cudaSuccess) {
-      error = prepare_one<Attend>(decode_kernel<Attend>, shared_limit, shape.attend_warps);
-    }
-    if (error == cudaSuccess) {
-      error = prepare_one<Score>(decode_kernel<Score>, shared_limit, shape.score_warps);
     }
     return error;
   }

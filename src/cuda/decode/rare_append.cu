@@ -1,6 +1,8 @@
 // SPDX-FileCopyrightText: 2026 The thriftattn authors
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda/cache/fault.cuh"
+#include "cuda/cache/row_pair.cuh"
+#include "cuda/cache/seal.cuh"
 #include "cuda/decode/rare_append.cuh"
 
 namespace thriftattn::cuda {

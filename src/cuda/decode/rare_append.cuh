@@ -3,7 +3,7 @@
 // What an append does rarely, as functions that are linked to the kernels on the device. A launch
 // asks for the code of its kernel, up to 128 KB, whether it runs or not, and what it asks for takes
 // the place of other code; but not for that of functions which lie elsewhere. The 170 KB of seals
-// in select made each step that appends up to 1 us longer (docs/kernels/sm90a.md).
+// in select made each step that appends up to 1.2 us longer (docs/kernels/sm90a.md).
 #pragma once
 
 #include "cuda/cache/store.cuh"
