@@ -10,8 +10,8 @@ from unittest import mock
 sys.path.insert(0, sys.argv.pop(1))
 import check_sass  # noqa: E402
 
-SYMBOL = ("_ZN10thriftattn4cuda13decode_kernelINS0_12DecodeTraitsILi128ELNS0_5PhaseE1ELNS_8HighTierE1EEEEEv"
-          "NS0_10DecodeArgsE")
+SYMBOL = ("_ZN10thriftattn4cuda13decode_kernelINS0_12DecodeTraitsILi128ELNS0_5PhaseE1ELNS_8HighTierE1E"
+          "Lb0EEEEEvNS0_10DecodeArgsE")
 # A loop of six (0x20 to 0x70) inside a larger one, a wait that leaves it and comes back, a call behind.
 GOOD = ("MOV R1, c[0x0][0x28]", "UBLKCP.S.G [UR4], [UR6], UR8", "SYNCS.PHASECHK.TRANS64 P0, [R2], R3",
         "@!P0 BRA 0x{wait:x}", "HMMA.16816.F32 R4, R8, R12, R4", "LDS R5, [R6]", "ISETP.NE P1, PT, R5, RZ, PT",
@@ -45,8 +45,21 @@ class Sass(unittest.TestCase):
         return "\n".join(check_sass.problems(self.kernel(**what), budget))
 
     def test_good_kernel_passes(self):
-        self.assertEqual(self.kernel().name, "decode_kernel<128, 1, 1>")
+        self.assertEqual(self.kernel().name, "decode_kernel<128, 1, 1, 0>")
         self.assertEqual(self.problems(), "")
+
+    def test_kernel_is_read_as_linked(self):
+        objects, linked = listing(registers=52), listing(registers=64, stack=328)
+        for members in ((objects, linked), (linked, objects)):
+            texts = ["\n".join(text) for text in zip(*members)]
+            with mock.patch.object(check_sass, "run", side_effect=texts):
+                (kernel,) = check_sass.read_object("cuobjdump", "lib.a").values()
+            self.assertEqual((kernel.registers, kernel.stack_bytes, len(kernel.code)), (64, 328, len(GOOD)))
+
+    def test_name_of_a_kernel_of_one_file(self):
+        symbol = ("__nv_static_37__4e1508f2_15_append_fresh_cu_fee06bd6__ZN10thriftattn4cuda48_GLOBAL__N__4e1508f2_15_"
+                  "append_fresh_cu_fee06bd619append_fresh_kernelENS0_9FreshArgsE")
+        self.assertEqual(check_sass.short_name(symbol), "append_fresh_kernel")
 
     def test_main_loop_is_the_inner_one_with_its_wait(self):
         self.assertEqual(self.kernel().loop, [2, 3, 4, 5, 6, 7, 12, 13, 14])
