@@ -19,6 +19,6 @@ case ${1:-} in
     ;;
 esac
 # shellcheck disable=SC2086  # mode is words
-find include src tests tools plugins examples -name '*.h' -o -name '*.c' -o -name '*.cc' \
+find include src tests tools plugins examples bench -name '*.h' -o -name '*.c' -o -name '*.cc' \
   -o -name '*.cu' -o -name '*.cuh' |
   xargs clang-format --style=file $mode

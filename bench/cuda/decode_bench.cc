@@ -84,8 +84,7 @@ void print_arm(const char* name, const DecodeTimes& times) {
       times.error, times.error_scratch);
 }
 
-void print_append(const char* name, const DataShape& shape, int batch,
-                  const AppendTimes& times) {
+void print_append(const char* name, const DataShape& shape, int batch, const AppendTimes& times) {
   std::printf(
       "{\"arm\": \"%s\", \"us\": %.2f, \"us_spread\": 0, \"us_step\": %.2f, \"us_seal\": %.2f, "
       "\"us_among\": %.2f, \"us_step_among\": %.2f, \"us_alone\": %.2f, \"bytes\": %lld, "
@@ -106,8 +105,8 @@ struct Arm {
 void run_tier(DecodeSteps& steps, const DecodeSetup& setup, HighTier tier,
               const std::vector<Arm>& arms, const char* append, const std::string& only) {
   const auto is_wanted = [&](const char* name) { return only.empty() || only == name; };
-  if (!is_wanted(append) && std::none_of(arms.begin(), arms.end(),
-                                         [&](const Arm& arm) { return is_wanted(arm.name); })) {
+  if (!is_wanted(append) &&
+      std::none_of(arms.begin(), arms.end(), [&](const Arm& arm) { return is_wanted(arm.name); })) {
     return;
   }
   CudaKvCacheConfig config = steps.config();

@@ -248,7 +248,8 @@ AppendTimes DecodeSteps::time_append(CudaKvCache& cache, CudaAttendPlan& plan,
     AppendTimes::Among result;
     result.step_us = (first + last) / 2;
     result.in_step_us = mean(appending) - result.step_us;
-    const double sealing = appending[static_cast<std::size_t>(kBlockTokens - 1 - tokens % kBlockTokens)];
+    const double sealing =
+        appending[static_cast<std::size_t>(kBlockTokens - 1 - tokens % kBlockTokens)];
     std::sort(appending.begin(), appending.end());
     result.seal_us = sealing - appending[appending.size() / 2];
     return result;

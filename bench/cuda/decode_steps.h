@@ -35,8 +35,8 @@ struct DecodeTimes {
   std::vector<float> out;        // [q_heads, head_dim] of the first sequence in that step
 };
 
-// A token appended to each sequence: means over a block's worth of them, so one seal is in it. Steps
-// that append and steps that do not each follow their own kind.
+// A token appended to each sequence: means over a block's worth of them, so one seal is in it.
+// Steps that append and steps that do not each follow their own kind.
 struct AppendTimes {
   // What is in front of a step, but for the flush of L2: the step before it, or that and other
   // kernels' code (other_code.h).

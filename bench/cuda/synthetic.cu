@@ -110,8 +110,8 @@ __global__ void queries_kernel(Queries queries) {
                       row.own * direction(kOwn, head, d, s.head_dim) + row.scale * others;
   // The softmax scale takes one root away again; a direction has length 1. The noise is the same in
   // every step, which therefore differ by their turnover only.
-  queries.q[i] = __float2half(sqrtf(static_cast<float>(s.head_dim)) * value +
-                              0.2f * normal((7ull << 50) + i));
+  queries.q[i] =
+      __float2half(sqrtf(static_cast<float>(s.head_dim)) * value + 0.2f * normal((7ull << 50) + i));
 }
 
 struct BlockSums {
