@@ -12,7 +12,6 @@
 
 namespace thriftattn::cuda {
 
-inline constexpr int kMaxUnitRows = kMaxGroup * kMaxQueryTokens;
 inline constexpr int kMaxUnitPanels = kMaxUnitRows / kPanelRows;
 
 // Of a unit, in shared memory.

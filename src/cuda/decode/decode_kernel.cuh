@@ -50,7 +50,7 @@ class Warp {
   // All of this warp's items of a panel: rows and sums are then what they add up to.
   __device__ void run_panel(Walk<T>& walk) {
     rows_.load(args_, walk.items(), lane_);
-    if constexpr (T::kTail) {
+    if constexpr (T::kCutsTail) {
       if (!walk.at_anchor()) limits(walk).forget(lane_);
     }
     if (has_tail_sums(walk)) tail_sums(walk)[0] = tail_sums(walk)[1] = 0;
@@ -79,7 +79,7 @@ class Warp {
 
   // Behind run_panel().
   __device__ void end_panel(const Walk<T>& walk) {
-    if constexpr (T::kTail) {
+    if constexpr (T::kCutsTail) {
       if (args_.tail == TailBy::kPromoted && !WarpLimits<T>::is_known(limits(walk).of(lane_))) {
         find_warp_limits(walk, false);
       }
@@ -199,7 +199,7 @@ class Warp {
         static_cast<std::uint32_t>(walk.panel() * args_.cache.max_blocks + item.block());
     const float mass[2] = {rows_.reference[0] + ptx::log2_approx(part[0]),
                            rows_.reference[1] + ptx::log2_approx(part[1])};
-    if (T::kTail && item.is_anchor()) {
+    if (T::kCutsTail && item.is_anchor()) {
       if (lane_ < 4) {
         map_.anchor(warp(), walk.slot())[2 * lane_] = mass[0];
         map_.anchor(warp(), walk.slot())[2 * lane_ + 1] = mass[1];
@@ -215,7 +215,7 @@ class Warp {
       rows_.sum[1] += part[1];
       return;
     }
-    if constexpr (T::kTail) {
+    if constexpr (T::kCutsTail) {
       if (item.item_class() >= kLow && is_tail(walk, mass)) {
         if (lane_ == 0) args_.fates[cell] = kFateVisible | kFateTail;
         add_to_tail(walk, part);
@@ -231,7 +231,7 @@ class Warp {
   // Sums of the tail's weights are kept apart, in shared memory: they are rarely touched. At
   // anchors, where all warps go through the same panels, their places are not one warp's.
   [[nodiscard]] __device__ bool has_tail_sums(const Walk<T>& walk) const {
-    return T::kTail && lane_ < 4 && !walk.at_anchor();
+    return T::kCutsTail && lane_ < 4 && !walk.at_anchor();
   }
   [[nodiscard]] __device__ float* tail_sums(const Walk<T>& walk) const {
     return map_.states(warp() + walk.slot()).sum(0) + 2 * (lane_ & 3);
@@ -293,7 +293,7 @@ class Warp {
   // empty: at the beginning of a panel.
   __device__ void ask_ahead(Pending<T>& pending) {
     const Item item = stream_.label();
-    if (T::kTail && (item.is_anchor() || item.item_class() >= kLow)) return;
+    if (T::kCutsTail && (item.is_anchor() || item.item_class() >= kLow)) return;
     pending.stages = Stages<T>::of_value(item);
     pending.cell = item.cell;
     ask(pending);
@@ -348,14 +348,14 @@ __device__ __forceinline__ void run_window(const DecodeArgs& args, const SharedM
                                map.barriers(warp) + T::kKeyStages * 8);
   Walk<T> walk(args, share);
   W worker(args, share, map, keys, values);
-  bool has_limits = !T::kTail;
-  if (T::kTail && args.tail == TailBy::kPromoted) {
+  bool has_limits = !T::kCutsTail;
+  if (T::kCutsTail && args.tail == TailBy::kPromoted) {
     start_limits(share);
     has_limits = true;
   }
   while (true) {
     const bool more = walk.next_panel();
-    if constexpr (T::kTail) {
+    if constexpr (T::kCutsTail) {
       if (!has_limits && !(more && walk.at_anchor())) {
         find_limits<T>(args, map, share);
         has_limits = true;

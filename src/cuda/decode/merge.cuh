@@ -45,7 +45,8 @@ __device__ inline void leave_piece(const DecodeArgs& args, const SharedMap<T>& m
       const int row = 2 * lane + c;
       const States state = map.states(piece);
       state.reference(0)[row] = row < items.rows ? rows.reference[c] : kNoReference;
-      state.sum(0)[row] = (T::kTail ? state.sum(0)[row] : 0) + rows.sum[c];  // the tail's is there
+      state.sum(0)[row] =
+          (T::kCutsTail ? state.sum(0)[row] : 0) + rows.sum[c];  // the tail's is there
       state.used(0)[row] = rows.sum[c];
     }
   }
@@ -62,7 +63,7 @@ __device__ inline void leave_piece(const DecodeArgs& args, const SharedMap<T>& m
 __device__ __forceinline__ std::int64_t row_offset(const DecodeArgs& args, const PanelItems& items,
                                                    int row, std::int64_t token_stride,
                                                    std::int64_t head_stride) {
-  static_assert(kMaxGroup * kMaxQueryTokens <= 512);
+  static_assert(kMaxUnitRows <= 512);
   const int unit_row = items.first_row + row;
   const int token = static_cast<int>(
       __fdividef(static_cast<float>(unit_row) + 0.5f, static_cast<float>(args.shape.group)));

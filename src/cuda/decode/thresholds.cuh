@@ -20,7 +20,7 @@ inline constexpr int kKeyBits = 18;
 inline constexpr int kDigitBits = 9;
 inline constexpr int kDigits = 1 << kDigitBits;
 // Masses are summed as integers, rounded up: in any order the same. A row's add up to 1, and a unit
-// has at most kMaxGroup * kMaxQueryTokens rows.
+// has at most kMaxUnitRows rows.
 inline constexpr float kMassUp = 0x1p22f;
 static_assert(kMaxUnitRows <= 512);
 

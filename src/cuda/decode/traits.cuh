@@ -26,20 +26,20 @@ struct States {
   }
 };
 
-// kCutsTail: V of the tail is not read, see TailBy. Kernels of their own: what finds the cut is an
-// eighth of their code, which a launch asks for whether it runs or not.
-template <int kDim, Phase kWhat, HighTier kHigh, bool kCutsTail = false>
+// Where the tail is cut the kernels are their own: what finds the cut is an eighth of their code,
+// which a launch asks for whether it runs or not.
+template <int kDim, Phase kWhat, HighTier kHigh, bool kCuts = false>
 struct DecodeTraits {
   static constexpr int kHeadDim = kDim;
   static constexpr Phase kPhase = kWhat;
   static constexpr HighTier kTier = kHigh;
   static constexpr bool kNested = kTier == HighTier::kNested;
-  static constexpr bool kTail = kCutsTail;
+  static constexpr bool kCutsTail = kCuts;  // V of the tail is not read, see TailBy
   static constexpr DeviceTileLayout kLayout{kDim};
   static constexpr bool kValues = kPhase != Phase::kScore;
   static constexpr bool kLowTier = kPhase != Phase::kDense;
 
-  static_assert(kPhase == Phase::kAttend || !kTail);
+  static_assert(kPhase == Phase::kAttend || !kCutsTail);
   static_assert(kLowTier || !kNested, "a nested cache is dense where all of it is promoted");
 
   // Bytes in flight against warps to compute: measured in docs/kernels/sm90a.md.
@@ -61,7 +61,7 @@ struct DecodeTraits {
   static constexpr int kValueBytes = max(kValueStages * kValueStageBytes, kEndBytes);
   static constexpr int kWarpBytes = kKeyStages * kKeyStageBytes + kValueBytes;
   static_assert(kKeyStageBytes % kTileAlignment == 0 && kWarpBytes % kTileAlignment == 0);
-  static constexpr int kAnchorFloats = kTail ? (kWindowPanels + 1) * kPanelRows : 0;
+  static constexpr int kAnchorFloats = kCutsTail ? (kWindowPanels + 1) * kPanelRows : 0;
   static constexpr int kScratchWords = 32;  // to add up over warps
 
   static constexpr int shared_bytes(int warps) {

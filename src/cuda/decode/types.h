@@ -19,7 +19,8 @@ namespace thriftattn::cuda {
 inline constexpr int kPanelRows = 8;
 inline constexpr int kMaxSequences = 256;  // of one call
 inline constexpr int kMaxQueryTokens = 16;
-inline constexpr int kMaxGroup = 32;      // q heads of a kv head
+inline constexpr int kMaxGroup = 32;  // q heads of a kv head
+inline constexpr int kMaxUnitRows = kMaxGroup * kMaxQueryTokens;
 inline constexpr int kMaxBlocks = 16384;  // of a sequence: a block's index has 14 bits in select
 
 // Blocks scored in front of a panel, one a warp. Their sum is below that of all blocks, so the tail

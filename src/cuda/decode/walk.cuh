@@ -32,14 +32,14 @@ class Walk {
   // then to those of the run.
   __device__ bool next_panel() {
     int next = slot_ + 1;
-    if (T::kTail && next == share_.panels) next = kOwn + share_.run_begin[warp()];
+    if (T::kCutsTail && next == share_.panels) next = kOwn + share_.run_begin[warp()];
     if (next >= kOwn + share_.run_end[warp()]) return false;
     slot_ = next;
     item_ = 0;
     if (!at_anchor()) {
       if (is_dealt()) item_ = warp();
       end_ = piece().items();
-      if (T::kTail && args_.tail == TailBy::kPromoted && warp() == share_.sink_warp[slot()]) {
+      if (T::kCutsTail && args_.tail == TailBy::kPromoted && warp() == share_.sink_warp[slot()]) {
         item_ -= share_.step;  // one more in front: the sink, as an anchor
       }
     } else {
@@ -49,9 +49,9 @@ class Walk {
     return true;
   }
   // Whether the warp is at a panel for its anchor.
-  [[nodiscard]] __device__ bool at_anchor() const { return T::kTail && slot_ < kOwn; }
+  [[nodiscard]] __device__ bool at_anchor() const { return T::kCutsTail && slot_ < kOwn; }
   [[nodiscard]] __device__ bool has_anchors() const {
-    return T::kTail && args_.tail == TailBy::kAnchors;
+    return T::kCutsTail && args_.tail == TailBy::kAnchors;
   }
   [[nodiscard]] const __device__ UnitSets& sets_of(const PanelItems& items) const {
     return args_.sets[items.sequence * args_.cache.kv_heads + items.kv_head];
@@ -96,7 +96,7 @@ class Walk {
     int mine = item_ + static_cast<int>(threadIdx.x & 31) * share_.step;
     if (mine >= end_) return;
     const PanelItems& panel = items();
-    if (T::kTail && (at_anchor() || mine < 0)) {
+    if (T::kCutsTail && (at_anchor() || mine < 0)) {
       place(panel, mine < 0 ? 0 : sets_of(panel).anchor[warp()], kLow);
       packed_ |= Item::kAnchor;
       return;
