@@ -76,11 +76,15 @@ class Kernel:
 
 def short_name(symbol):
     """decode_kernel<128, 1, 0, 1> of ...13decode_kernelI..DecodeTraitsILi128ELNS0_5PhaseE1ELNS_8HighTierE0ELb1EE..."""
-    for digits in re.finditer(r"(?=(\d+))", symbol):
-        begin = digits.end() + len(digits[1])
-        name = symbol[begin:begin + int(digits[1])]
-        if name.endswith("_kernel") and len(name) == int(digits[1]):
-            values = re.findall(r"L(?:i|b|N\w+?)E?(\d+)E", symbol[begin + len(name):])
+    mangled = re.search(r"_ZN?(?=\d)", symbol)
+    place = mangled.end() if mangled else len(symbol)
+    # Name after name, each behind its length: any other digits may be those of a file's hash.
+    while length := re.match(r"\d+", symbol[place:]):
+        begin = place + length.end()
+        place = begin + int(length[0])
+        name = symbol[begin:place]
+        if name.endswith("_kernel"):
+            values = re.findall(r"L(?:i|b|N\w+?)E?(\d+)E", symbol[place:])
             return name + (f"<{', '.join(values)}>" if values else "")
     return symbol
 

@@ -57,9 +57,15 @@ class Sass(unittest.TestCase):
             self.assertEqual((kernel.registers, kernel.stack_bytes, len(kernel.code)), (64, 328, len(GOOD)))
 
     def test_name_of_a_kernel_of_one_file(self):
-        symbol = ("__nv_static_37__4e1508f2_15_append_fresh_cu_fee06bd6__ZN10thriftattn4cuda48_GLOBAL__N__4e1508f2_15_"
-                  "append_fresh_cu_fee06bd619append_fresh_kernelENS0_9FreshArgsE")
-        self.assertEqual(check_sass.short_name(symbol), "append_fresh_kernel")
+        # The hash is that of where the file lies. In the last one "51" is how far it is to the end of the name.
+        for file in ("4e1508f2", "19fd7641", "6bdf51eb"):
+            symbol = (f"__nv_static_37__{file}_15_append_fresh_cu_fee06bd6__ZN10thriftattn4cuda48_GLOBAL__N__{file}_15_"
+                      "append_fresh_cu_fee06bd619append_fresh_kernelENS0_9FreshArgsE")
+            self.assertEqual(check_sass.short_name(symbol), "append_fresh_kernel")
+
+    def test_name_of_what_is_no_kernel(self):
+        for symbol in ("_ZN10thriftattn4cuda11seal_linkedEv", "memcpy", "_ZN99short"):
+            self.assertEqual(check_sass.short_name(symbol), symbol)
 
     def test_main_loop_is_the_inner_one_with_its_wait(self):
         self.assertEqual(self.kernel().loop, [2, 3, 4, 5, 6, 7, 12, 13, 14])
