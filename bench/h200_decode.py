@@ -179,8 +179,9 @@ def main():
     parser.add_argument("program", type=pathlib.Path, help="the built cuda_decode_bench")
     parser.add_argument("--quick", action="store_true", help="seven lengths of one shape")
     parser.add_argument("--repeats", type=int, default=25)
-    parser.add_argument("--profile", default="gemma3-270m", choices=["gemma3-270m", "smollm2"],
-                        help="the recorded model whose block masses the data is like")
+    parser.add_argument("--profile", default="gemma3-270m", metavar="NAME",
+                        help="the recorded model whose block masses the data is like: gemma3-270m (the "
+                        "default), smollm2, or how far from the first to the second, 0 to 1")
     parser.add_argument("--turnover", type=float, nargs="+", metavar="PERCENT",
                         help="of the heaviest 5 %% from step to step, as in 0 10 25 100: each shape "
                         "with each; by default the recorded one")

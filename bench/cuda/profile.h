@@ -18,7 +18,8 @@ struct SyntheticProfile {
   float turnover = 0;     // of the heaviest 5 %, from a step to the next
 };
 
-// "gemma3-270m" or "smollm2"; throws std::invalid_argument for another name.
+// "gemma3-270m", "smollm2", or a number from 0 to 1: that far from the first to the second in every
+// parameter. Throws std::invalid_argument for another name.
 SyntheticProfile profile_named(const std::string& name);
 
 // One token's q against the fixed part of a block's log mass and against the part that is another

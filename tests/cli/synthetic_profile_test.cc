@@ -110,8 +110,21 @@ TEST(SyntheticProfile, TurnsOverAsMuchAsIsAskedFor) {
   }
 }
 
+TEST(SyntheticProfile, ANumberIsBetweenTheTwo) {
+  double tail = 0;
+  for (const char* way : {"0", "0.25", "0.5", "1"}) {
+    const double steeper = drawn(bench::profile_named(way), 512, 4).tail;
+    EXPECT_GT(steeper, tail + 0.03) << way;
+    tail = steeper;
+  }
+  EXPECT_EQ(bench::profile_named("0").light_gap, bench::profile_named("gemma3-270m").light_gap);
+  EXPECT_EQ(bench::profile_named("1").turnover, bench::profile_named("smollm2").turnover);
+}
+
 TEST(SyntheticProfile, NamesWhatItKnows) {
-  EXPECT_THROW(bench::profile_named("gpt"), std::invalid_argument);
+  for (const char* name : {"gpt", "", "-0.1", "1.1", "nan", "0.5x", " 0.5"}) {
+    EXPECT_THROW(bench::profile_named(name), std::invalid_argument) << name;
+  }
 }
 
 }  // namespace

@@ -86,9 +86,9 @@ void add_bench(CLI::App& app) {
       ->check(CLI::IsMember({"ggml"}));
   attend
       ->add_option("--profile", options->profile,
-                   "Recorded model whose block masses the data is like: gemma3-270m (default) or "
-                   "smollm2 (cuda)")
-      ->check(CLI::IsMember({"gemma3-270m", "smollm2"}));
+                   "Recorded model whose block masses the data is like: gemma3-270m (default), "
+                   "smollm2, or how far from the first to the second, 0 to 1 (cuda)")
+      ->check(CLI::IsMember({"gemma3-270m", "smollm2"}) | within(0, 1));
   attend
       ->add_option("--turnover", options->turnover,
                    "% of the heaviest 5 % of the blocks that are new at a step; by default as "
