@@ -20,7 +20,8 @@ struct DecodeLaunch {
   using Dense = DecodeTraits<kHeadDim, kDense, kTier>;
   static constexpr bool kHasCluster = kTier == HighTier::kRows16;
 
-  // As many warps as the device's shared memory feeds, up to those there are.
+  // As many warps as the device's shared memory feeds, up to those there are. The kernel may ask
+  // for all of it, whatever another phase that is the same kernel takes.
   template <class T>
   static cudaError_t prepare_one(void (*kernel)(DecodeArgs), int shared_limit, int& warps) {
     cudaFuncAttributes attributes{};
@@ -28,8 +29,7 @@ struct DecodeLaunch {
     if (error != cudaSuccess) return error;
     const int limit = shared_limit - static_cast<int>(attributes.sharedSizeBytes);
     while (warps > 1 && T::shared_bytes(warps) > limit) --warps;
-    return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                T::shared_bytes(warps));
+    return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limit);
   }
 
   // How many clusters of each size run side by side; none of those that the device does not have.
@@ -78,13 +78,16 @@ struct DecodeLaunch {
     if (error == cudaSuccess) {
       error = prepare_one<Score>(decode_kernel<Score>, shared_limit, shape.score_warps);
     }
-    if (error == cudaSuccess) {  // before the other one: it needs more
-      error = prepare_one<AttendTail>(decode_kernel<AttendTail>, shared_limit, shape.attend_warps);
-    }
     if (error == cudaSuccess) {
       error = prepare_one<Attend>(decode_kernel<Attend>, shared_limit, shape.attend_warps);
     }
-    if constexpr (kHasCluster) {  // before dense: with its masses it needs more
+    if (error == cudaSuccess) {
+      error = prepare_one<AttendTail>(decode_kernel<AttendTail>, shared_limit, shape.attend_warps);
+    }
+    if (error == cudaSuccess) {
+      error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);
+    }
+    if constexpr (kHasCluster) {
       if (error == cudaSuccess) {
         error = prepare_one<Dense>(cluster_kernel<Dense>, shared_limit, shape.dense_warps);
       }
@@ -92,10 +95,6 @@ struct DecodeLaunch {
       if (error == cudaSuccess) {
         error = find_paired_warps<Dense>(shape.dense_warps, shape.paired_warps);
       }
-    }
-    // Last: nested it is Attend's kernel, which the other one may have left fewer warps.
-    if (error == cudaSuccess) {
-      error = prepare_one<Dense>(decode_kernel<Dense>, shared_limit, shape.dense_warps);
     }
     return error;
   }
