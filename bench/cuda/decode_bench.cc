@@ -22,9 +22,8 @@ constexpr const char* kUsage =
     "       cuda_decode_bench --capture FILE BATCH [REPEATS]\n"
     "         --capture FILE  K, V and q of a real model's layers, each in turn, as written by\n"
     "                         `thriftattn inspect --capture`; else the data is made up\n"
-    "         [--profile gemma3-270m|smollm2|0..1]  whose block masses the data is like, or how "
-    "far\n"
-    "                         from the first to the second\n"
+    "         [--profile gemma3-270m|smollm2|0..1]  whose block masses the data is like, or how\n"
+    "                         far from the first to the second\n"
     "         [--turnover PERCENT]  of the heaviest 5 %, from step to step; by default the "
     "profile's\n"
     "         [--only ARM]  leaves the other arms out\n";
