@@ -118,19 +118,21 @@ def rows_of(data, arms, peer, copy, model):
         if model:
             row |= {"model": model, "layer": data["layer"]}
         row |= {key: arm[key] for key in ("arm", "us", "us_spread", "bytes")}
-        row["share_of_copy"] = arm["bytes"] / (arm["us"] * 1e-6) / copy
+        is_step = "us_step" not in arm  # else the difference of two steps, which may be 0 or below
+        row["share_of_copy"] = arm["bytes"] / (arm["us"] * 1e-6) / copy if is_step else None
         row["tail_share"] = arm["tail_share"]
-        row["ratio_to_cudnn"] = peer["us"] / arm["us"]
+        row["ratio_to_cudnn"] = peer["us"] / arm["us"] if is_step else None
         row |= {key: arm[key] for key in OF_OURS if key in arm}
         row["profile"] = profile
         rows.append(row)
         keep = f"  sets kept {row['us_keep']:8.1f} us {peer['us'] / row['us_keep']:5.2f}x" \
             if "us_keep" in row else ""
+        beside = f" +-{arm['us_spread']:5.1f} {row['ratio_to_cudnn']:5.2f}x  " \
+            f"{100 * row['share_of_copy']:4.0f} % of copy  tail {row['tail_share']:.2f}{keep}" \
+            if is_step else " more a step"
         print(f"B{shape[0]:<3} {shape[1]:>6} q{shape[2]}/{shape[3]} d{shape[4]:<3} "
-              f"{arm['arm']:<16} {arm['us']:9.1f} us +-{arm['us_spread']:5.1f} "
-              f"{row['ratio_to_cudnn']:5.2f}x  {100 * row['share_of_copy']:4.0f} % of copy  "
-              f"tail {row['tail_share']:.2f}{keep}", flush=True)
-        if "us_step" in row:
+              f"{arm['arm']:<16} {arm['us']:9.1f} us{beside}", flush=True)
+        if not is_step:
             print(f"{'':35} {100 * row['us'] / row['us_step']:.1f} % of a step; among other kernels "
                   f"{row['us_among']:.1f} us, {100 * row['us_among'] / row['us_step_among']:.1f} %; "
                   f"a seal {row['us_seal']:.0f} us", flush=True)
