@@ -56,6 +56,17 @@ class Rows(unittest.TestCase):
                 json.dumps(row, allow_nan=False)
 
 
+class Undisturbed(unittest.TestCase):
+    def test_a_measurement_that_spreads_is_made_again(self):
+        for measured, expected, left in (([(63, 0.4), (1, 0)], (63, 0.4), 1),
+                                         ([(186, 60), (63, 0.4), (1, 0)], (63, 0.4), 1),
+                                         ([(186, 60)] * 4, (186, 60), 1)):
+            with self.subTest(measured=measured):
+                rest = list(measured)
+                self.assertEqual(h200_decode.undisturbed(lambda: rest.pop(0)), expected)
+                self.assertEqual(len(rest), left)
+
+
 class Program(unittest.TestCase):
     def run_script(self, script):
         with tempfile.TemporaryDirectory() as directory:
