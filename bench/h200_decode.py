@@ -34,8 +34,22 @@ SHARES = ("share_50", "share_90", "share_99", "share_999")
 SHAPES = [(32, 8, 128), (64, 8, 128), (32, 8, 64), (9, 3, 64), (8, 4, 256)]
 
 
+def undisturbed(measure, tries=3):
+    """What measure() gives, (us, spread), once more where it spreads by over a tenth: something else
+    ran beside it. The last one where all do."""
+    for _ in range(tries):
+        us, spread = measure()
+        if spread <= us / 10:
+            break
+    return us, spread
+
+
 def time_graphs(graphs, repeats):
     """(median, median absolute deviation) in us of one replay, L2 flushed before each."""
+    return undisturbed(lambda: time_graphs_once(graphs, repeats))
+
+
+def time_graphs_once(graphs, repeats):
     flush = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device="cuda")
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     times = []
@@ -49,16 +63,6 @@ def time_graphs(graphs, repeats):
             times.append(1000 * begin.elapsed_time(end))
     middle = statistics.median(times)
     return middle, statistics.median(abs(t - middle) for t in times)
-
-
-def undisturbed(measure, tries=3):
-    """What measure() gives, (us, spread), once more where it spreads by over a tenth: something else
-    ran beside it. The last one where all do."""
-    for _ in range(tries):
-        us, spread = measure()
-        if spread <= us / 10:
-            break
-    return us, spread
 
 
 def cudnn(shape, repeats):
@@ -82,7 +86,7 @@ def cudnn(shape, repeats):
         with torch.cuda.graph(graph):
             attend(q)
         graphs.append(graph)
-    us, spread = undisturbed(lambda: time_graphs(graphs, repeats))
+    us, spread = time_graphs(graphs, repeats)
     return {"arm": "cudnn_bf16", "us": us, "us_spread": spread, "tail_share": 0,
             "bytes": 2 * 2 * batch * kv_heads * kv_len * head_dim}
 
@@ -96,7 +100,7 @@ def copy_bandwidth(repeats):
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         torch.neg(source, out=target)  # a kernel: copy_ would use the slower copy engine
-    us, _ = undisturbed(lambda: time_graphs([graph], repeats))
+    us, _ = time_graphs([graph], repeats)
     return 2 * 4 * source.numel() / (us * 1e-6)
 
 

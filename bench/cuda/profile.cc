@@ -60,42 +60,27 @@ double turnover_of(const Samples& s, double fixed) {
   return 1 - both / (kHeavy * kSamples);
 }
 
-constexpr SyntheticProfile kGemma3 = {.sink = 0.231f,
-                                      .own = 0.159f,
-                                      .deviation = 1.344f,
-                                      .heavy_share = 0.635f,
-                                      .light_gap = 3.95f,
-                                      .row_spread = 0.292f,
-                                      .turnover = 0.29f};
-constexpr SyntheticProfile kSmolLm2 = {.sink = 0.255f,
-                                       .own = 0.324f,
-                                       .deviation = 1.514f,
-                                       .heavy_share = 0.398f,
-                                       .light_gap = 5.735f,
-                                       .row_spread = 0.22f,
-                                       .turnover = 0.178f};
-
-SyntheticProfile between(const SyntheticProfile& a, const SyntheticProfile& b, float way) {
-  return {.sink = std::lerp(a.sink, b.sink, way),
-          .own = std::lerp(a.own, b.own, way),
-          .deviation = std::lerp(a.deviation, b.deviation, way),
-          .heavy_share = std::lerp(a.heavy_share, b.heavy_share, way),
-          .light_gap = std::lerp(a.light_gap, b.light_gap, way),
-          .row_spread = std::lerp(a.row_spread, b.row_spread, way),
-          .turnover = std::lerp(a.turnover, b.turnover, way)};
+// From what is recorded of Gemma-3-270m (0) to what is of SmolLM2 (1): those two exactly.
+SyntheticProfile profile_at(float way) {
+  const auto at = [way](float gemma, float smollm) { return std::lerp(gemma, smollm, way); };
+  return {.sink = at(0.231f, 0.255f),
+          .own = at(0.159f, 0.324f),
+          .deviation = at(1.344f, 1.514f),
+          .heavy_share = at(0.635f, 0.398f),
+          .light_gap = at(3.95f, 5.735f),
+          .row_spread = at(0.292f, 0.22f),
+          .turnover = at(0.29f, 0.178f)};
 }
 
 }  // namespace
 
 SyntheticProfile profile_named(const std::string& name) {
-  if (name == "gemma3-270m") return kGemma3;
-  if (name == "smollm2") return kSmolLm2;
+  if (name == "gemma3-270m") return profile_at(0);
+  if (name == "smollm2") return profile_at(1);
   float way = 0;
   const char* end = name.data() + name.size();
   const auto [read, error] = std::from_chars(name.data(), end, way);
-  if (error == std::errc() && read == end && way >= 0 && way <= 1) {
-    return between(kGemma3, kSmolLm2, way);
-  }
+  if (error == std::errc() && read == end && way >= 0 && way <= 1) return profile_at(way);
   throw std::invalid_argument("profile " + name +
                               ": unknown; supported: gemma3-270m, smollm2, or how far from the "
                               "first to the second, 0 to 1");
